@@ -1,0 +1,10 @@
+{# How many records a side holds and how many of them have a value, column by column. One scan of the side. #}
+{% macro count_side(reconciliation, side, relation) -%}
+select '{{ reconciliation }}' as reconciliation, '{{ side }}' as side, records, records_in_scope, column_name, records_with_value
+from (
+    unpivot (
+        select count(*) as records, count(*) filter (is_in_scope) as records_in_scope, count(columns(* exclude (is_in_scope)))
+        from {{ relation }}
+    ) on columns(* exclude (records, records_in_scope)) into name column_name value records_with_value
+)
+{%- endmacro %}

@@ -1,0 +1,43 @@
+-- Open differences that a trusted run did not see, and what it saw instead. Only evidence closes one: a key that can't be
+-- compared this time (it now stands twice, or its currency differs) is not here, so its difference stays open.
+{{ config(database='snapshot') }}
+
+with
+
+was_open as (
+
+    select ledger.discrepancy_id, ledger.reconciliation, ledger.record_key, ledger.bucket, ledger.field
+    from {{ source('published_judge', 'ledger') }} as ledger
+    inner join {{ ref('verdicts') }} as verdicts
+        on verdicts.reconciliation = ledger.reconciliation and verdicts.verdict = 'trusted'
+    anti join {{ ref('sightings') }} as sightings on sightings.discrepancy_id = ledger.discrepancy_id
+    where ledger.resolved_at is null
+
+),
+
+-- One row a key: reconcile() reads every key with an open difference again, so a key without a row is on neither side.
+records as (
+
+    select
+        reconciliation, record_key,
+        any_value(bucket) as bucket,
+        bool_or(bucket = 'unreconcilable') as is_unreconcilable,
+        list(field) filter (state = 'not_compared') as fields_not_compared
+    from {{ ref('comparisons') }}
+    where record_key is not null
+    group by all
+
+)
+
+select
+    was_open.discrepancy_id,
+    case
+        when records.record_key is null then 'gone from both sides'
+        when records.bucket = 'out_of_scope' then 'out of scope on both sides'
+        when records.bucket in ('left_only', 'right_only') then 'superseded: now ' || replace(records.bucket, '_', ' ')
+        else 'both sides agree'
+    end as resolution
+from was_open
+left join records on records.reconciliation = was_open.reconciliation and records.record_key = was_open.record_key
+where not coalesce(records.is_unreconcilable, false)
+    and not coalesce(list_contains(records.fields_not_compared, was_open.field), false)

@@ -1,0 +1,83 @@
+-- Every difference ever seen, one row each: history that only trusted runs write. What it was yesterday, what this run saw, what it closed.
+{{ config(contract={'enforced': true}) }}
+
+with
+
+this_run as (
+
+    select run_id, as_of from {{ ref('this_run') }}
+
+),
+
+before as (
+
+    select * from {{ source('published_judge', 'ledger') }}
+
+),
+
+sightings as (
+
+    select * from {{ ref('sightings') }}
+
+),
+
+closings as (
+
+    select * from {{ ref('closings') }}
+
+),
+
+seen as (
+
+    select
+        sightings.*,
+        before.discrepancy_id is null as is_new,
+        before.resolved_at is not null as is_reopened,
+        coalesce(before.first_seen_at, this_run.as_of) as first_seen_at,
+        case when before.resolved_at is null then before.opened_at end as still_open_since,
+        case when before.resolved_at is null then before.opened_in_run end as still_open_in_run,
+        coalesce(before.runs_seen, 0) + (before.last_seen_run is distinct from this_run.run_id)::integer as runs_seen,
+        coalesce(before.times_reopened, 0) as times_reopened,
+        this_run.*
+    from sightings
+    cross join this_run
+    left join before on before.discrepancy_id = sightings.discrepancy_id
+
+),
+
+-- In flight: a side's record changed less than the lag ago, and the difference was first seen less than the lag ago as well,
+-- so that a record which is touched every hour can't hide it. No timestamp is never young.
+after as (
+
+    select
+        discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value,
+        case
+            when greatest(left_updated_at, right_updated_at) > as_of - to_seconds((lag_hours * 3600)::bigint)
+                and first_seen_at > as_of - to_seconds((lag_hours * 3600)::bigint) then 'in_flight'
+            else 'open'
+        end as status,
+        left_updated_at, right_updated_at, value_at_risk, currency,
+        first_seen_at, as_of as last_seen_at, run_id as last_seen_run, runs_seen,
+        times_reopened + is_reopened::integer as times_reopened,
+        coalesce(still_open_since, as_of) as opened_at, coalesce(still_open_in_run, run_id) as opened_in_run,
+        null::timestamptz as resolved_at, null::varchar as resolved_in_run, null::varchar as resolution
+    from seen
+    union all by name
+    select
+        before.* exclude (status, resolved_at, resolved_in_run, resolution),
+        case when closings.discrepancy_id is null then before.status else 'resolved' end as status,
+        case when closings.discrepancy_id is null then before.resolved_at else this_run.as_of end as resolved_at,
+        case when closings.discrepancy_id is null then before.resolved_in_run else this_run.run_id end as resolved_in_run,
+        coalesce(closings.resolution, before.resolution) as resolution
+    from before
+    cross join this_run
+    left join closings on closings.discrepancy_id = before.discrepancy_id
+    anti join sightings on sightings.discrepancy_id = before.discrepancy_id
+
+)
+
+select
+    discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value, status, left_updated_at, right_updated_at,
+    value_at_risk, currency, first_seen_at, last_seen_at, last_seen_run, runs_seen, times_reopened, opened_at, opened_in_run,
+    resolved_at, resolved_in_run, resolution
+from after

@@ -1,0 +1,20 @@
+-- What a trusted run saw of each difference; nothing of a pair that was not trusted.
+{{ config(database='snapshot') }}
+
+select
+    md5(concat_ws(chr(31), comparisons.reconciliation, record_key, bucket, field)) as discrepancy_id,
+    comparisons.reconciliation,
+    record_key,
+    bucket,
+    field,
+    left_value,
+    right_value,
+    left_updated_at,
+    right_updated_at,
+    value_at_risk,
+    currency,
+    lag_hours
+from {{ ref('comparisons') }} as comparisons
+inner join {{ ref('verdicts') }} as verdicts
+    on verdicts.reconciliation = comparisons.reconciliation and verdicts.verdict = 'trusted'
+where bucket in ('left_only', 'right_only') or (bucket = 'conflict' and state = 'differs')

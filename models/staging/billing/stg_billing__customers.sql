@@ -1,0 +1,24 @@
+with
+
+source as (
+
+    select * from {{ source('billing', 'customers') }}
+
+),
+
+renamed as (
+
+    select
+        source.customer_number,
+
+        {{ trimmed('source.name') }} as company,
+        {{ trimmed('source.email') }} as email,
+        {{ trimmed('source.country') }} as country,
+
+        {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,47 @@
+with
+
+source as (
+
+    select * from {{ source('billing', 'subscriptions') }}
+
+),
+
+status_map as (
+
+    select word, status from {{ ref('status_map') }} where system = 'billing' and table_name = 'subscriptions'
+
+),
+
+currencies as (
+
+    select currency, exponent, (1 / power(10, exponent))::decimal(10, 4) as minor_unit from {{ ref('currencies') }}
+
+),
+
+renamed as (
+
+    select
+        source.subscription_id,
+        source.customer_number,
+        source.contract_number,
+
+        {{ trimmed('source.status') }} as status_stated,
+        status_map.status,
+        {{ trimmed('source.plan') }} as plan,
+        {{ parsed('source.amount_minor', 'decimal(28, 4)') }} * currencies.minor_unit as amount,
+        {{ trimmed('source.amount_minor') }} as amount_minor,
+        currencies.exponent as currency_exponent,
+        {{ normalise_identifier('source.currency') }} as currency,
+        {{ trimmed('source.interval') }} as interval,
+        {{ trimmed('source.started_at') }} as starts_on_stated,
+        {{ parsed('source.started_at', 'timestamptz') }}::date as starts_on,
+
+        {{ parsed('source.canceled_at', 'timestamptz') }} as canceled_at,
+        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+    from source
+    left join status_map on status_map.word = {{ normalise_caseless('source.status') }}
+    left join currencies on currencies.currency = {{ normalise_identifier('source.currency') }}
+
+)
+
+select * from renamed

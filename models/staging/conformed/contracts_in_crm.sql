@@ -1,0 +1,16 @@
+select
+    contract_number,
+
+    status_stated,
+    status,
+    plan,
+    amount_stated,
+    amount,
+    currency,
+    interval,
+    starts_on_stated,
+    starts_on,
+    status is distinct from 'inactive' as is_in_scope,
+
+    updated_at
+from {{ ref('stg_crm__deals') }}

@@ -1,0 +1,62 @@
+with
+
+customers as (
+
+    select *, {{ normalise_identifier('customer_number') }} as customer_key from {{ ref('stg_billing__customers') }}
+
+),
+
+subscriptions as (
+
+    select *, {{ normalise_identifier('customer_number') }} as customer_key from {{ ref('stg_billing__subscriptions') }}
+
+),
+
+-- One word nobody mapped makes the customer's status unknown, unless another subscription settles it as active.
+subscriptions_per_customer as (
+
+    select
+        customer_key,
+        string_agg(distinct status_stated, ', ' order by status_stated) as status_stated,
+        case
+            when bool_or(status is not distinct from 'active') then 'active'
+            when bool_or(status is null) then null
+            when bool_or(status = 'paused') then 'paused'
+            else 'inactive'
+        end as status,
+        max(updated_at) as updated_at
+    from subscriptions
+    group by customer_key
+
+),
+
+joined as (
+
+    select
+        customers.customer_number,
+
+        customers.email,
+        customers.country,
+        case
+            when subscriptions_per_customer.customer_key is null then 'no subscription'
+            else coalesce(subscriptions_per_customer.status_stated, 'no status')
+        end as status_stated,
+        case when subscriptions_per_customer.customer_key is null then 'inactive' else subscriptions_per_customer.status end as status,
+
+        greatest(customers.updated_at, subscriptions_per_customer.updated_at) as updated_at
+    from customers
+    left join subscriptions_per_customer on customers.customer_key = subscriptions_per_customer.customer_key
+
+)
+
+select
+    customer_number,
+
+    email,
+    country,
+    status_stated,
+    status,
+    status is distinct from 'inactive' as is_in_scope,
+
+    updated_at
+from joined

@@ -1,0 +1,11 @@
+select
+    customer_number,
+
+    email,
+    country,
+    status_stated,
+    status,
+    status is distinct from 'inactive' as is_in_scope,
+
+    updated_at
+from {{ ref('stg_crm__customers') }}

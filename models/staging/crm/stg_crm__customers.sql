@@ -1,0 +1,34 @@
+with
+
+source as (
+
+    select * from {{ source('crm', 'customers') }}
+
+),
+
+status_map as (
+
+    select word, status from {{ ref('status_map') }} where system = 'crm' and table_name = 'customers'
+
+),
+
+renamed as (
+
+    select
+        source.customer_number,
+
+        {{ trimmed('source.company') }} as company,
+        {{ trimmed('source.email') }} as email,
+        {{ trimmed('source.country') }} as country,
+        {{ trimmed('source.owner') }} as owner,
+        {{ trimmed('source.status') }} as status_stated,
+        status_map.status,
+
+        {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+    from source
+    left join status_map on status_map.word = {{ normalise_caseless('source.status') }}
+
+)
+
+select * from renamed

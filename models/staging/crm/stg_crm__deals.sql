@@ -1,0 +1,38 @@
+with
+
+source as (
+
+    select * from {{ source('crm', 'deals') }}
+
+),
+
+status_map as (
+
+    select word, status from {{ ref('status_map') }} where system = 'crm' and table_name = 'deals'
+
+),
+
+renamed as (
+
+    select
+        source.contract_number,
+        source.customer_number,
+
+        {{ trimmed('source.stage') }} as status_stated,
+        status_map.status,
+        {{ trimmed('source.plan') }} as plan,
+        {{ trimmed('source.amount') }} as amount_stated,
+        {{ parsed('source.amount', 'decimal(38, 8)') }} as amount,
+        {{ normalise_identifier('source.currency') }} as currency,
+        {{ trimmed('source.interval') }} as interval,
+        {{ trimmed('source.starts_on') }} as starts_on_stated,
+        {{ parsed('source.starts_on', 'timestamptz') }}::date as starts_on,
+
+        {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+    from source
+    left join status_map on status_map.word = {{ normalise_caseless('source.stage') }}
+
+)
+
+select * from renamed

@@ -1,0 +1,32 @@
+-- One row a pair. Trusted: every gate reported on it, and every check passed.
+with
+
+pairs as (
+
+    select reconciliation from {{ ref('pairs') }}
+
+),
+
+reported as (
+
+    select reconciliation, bool_and(passed) as has_passed_all, list(distinct check_name) as check_names
+    from {{ ref('checks') }}
+    group by reconciliation
+
+),
+
+gates as (
+
+    select list(check_name) as check_names from {{ source('pulls', 'gates') }}
+
+)
+
+select
+    pairs.reconciliation,
+    case
+        when reported.has_passed_all and len(gates.check_names) > 0 and list_has_all(reported.check_names, gates.check_names) then 'trusted'
+        else 'not trustworthy'
+    end as verdict
+from pairs
+cross join gates
+left join reported on reported.reconciliation = pairs.reconciliation

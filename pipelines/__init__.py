@@ -1,0 +1,1 @@
+"""Step 1 of a reconciliation, and the little Python that runs the others."""

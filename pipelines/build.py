@@ -1,0 +1,88 @@
+"""The dbt step, in a process of its own: `python -m pipelines.build`.
+
+It imports dbt and parses the project while the pull still runs, tells the gates it found, waits for the word to build, builds,
+and tells every node's result. Its end closes the database files. It speaks JSON, a line each, on standard output.
+"""
+
+import json
+import os
+import sys
+import threading
+
+SEVERITY_THAT_STOPS = {
+    "severity": "ERROR",
+    "warn_if": "!= 0",
+    "error_if": "!= 0",
+    "enabled": True,
+    "limit": None,
+    "where": None,
+}
+
+
+def main() -> int:
+    from dbt.cli.main import dbtRunner
+
+    answers, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr
+    os.dup2(2, 1)
+    parsed = dbtRunner().invoke(["--quiet", "parse"])
+    if not parsed.success:
+        tell(answers, {"failure": str(parsed.exception or "the project does not parse")})
+        return 1
+    tell(answers, {"gates": gates(parsed.result)})
+    command = json.loads(sys.stdin.readline() or "null")
+    if not command:
+        return 1
+    threading.Thread(target=die_with_the_run, daemon=True).start()
+    built = dbtRunner(manifest=parsed.result).invoke(["--quiet", *command])
+    if built.result is None:
+        tell(answers, {"failure": str(built.exception or "dbt did not finish")})
+        return 1
+    tell(answers, {"results": [describe(result) for result in built.result.results]})
+    return 0
+
+
+def gates(manifest) -> list[dict]:
+    """The dbt tests on trust checks, and whether each can still fail the run."""
+    return [
+        {
+            "check_name": node.test_metadata.kwargs["check_name"],
+            "is_in_force": all(
+                getattr(node.config, name, None) == value for name, value in SEVERITY_THAT_STOPS.items()
+            ),
+        }
+        for node in manifest.nodes.values()
+        if is_gate(node)
+    ]
+
+
+def is_gate(node) -> bool:
+    metadata = getattr(node, "test_metadata", None)
+    return metadata is not None and metadata.name == "trust_check_passes"
+
+
+def describe(result) -> dict:
+    return {
+        "name": result.node.name,
+        "kind": str(result.node.resource_type),
+        "gate": result.node.test_metadata.kwargs["check_name"] if is_gate(result.node) else None,
+        "status": str(result.status),
+        "message": result.message,
+        "seconds": round(result.execution_time, 3),
+    }
+
+
+def die_with_the_run() -> None:
+    """The run holds our standard input; when it ends without a word, so do we, or we would write into the next run's files."""
+    while os.read(0, 1024):
+        pass
+    os._exit(1)
+
+
+def tell(answers, message: dict) -> None:
+    answers.write(json.dumps(message) + "\n")
+
+
+if __name__ == "__main__":
+    sys.stdout.flush()
+    code = main()
+    sys.exit(code)

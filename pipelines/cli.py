@@ -1,0 +1,127 @@
+"""The commands. Each ends with one of the README's exit codes and, where it fails, one sentence on what to do."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines import run, settings, show
+from pipelines.failures import Failure, NotTrustworthy
+
+OPEN_DIFFERENCES = 6
+STALE_AFTER_HOURS = 36
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+class FailOn(StrEnum):
+    """What else than an untrusted run makes `reconcile` fail."""
+
+    open = "open"
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines, no progress.")]
+
+
+@app.command()
+def reconcile(
+    quiet: Quiet = False,
+    fail_on: Annotated[FailOn | None, typer.Option(help="Exit 6 where open differences remain.")] = None,
+) -> None:
+    """Pull both sides in full, prove it, compare, publish, print the list."""
+    console = Console(highlight=False, soft_wrap=True)
+    with progress(console, quiet) as say:
+        warehouse = run.reconcile(say)
+    show.summary(warehouse, console)
+    untrusted, still_open = show.outcome(warehouse)
+    if untrusted:
+        raise typer.Exit(NotTrustworthy.exit_code)
+    if fail_on and still_open:
+        raise typer.Exit(OPEN_DIFFERENCES)
+
+
+@app.command()
+def counts(quiet: Quiet = False) -> None:
+    """Only the two numbers of each pair: pulls and counts, publishes nothing."""
+    console = Console(highlight=False, soft_wrap=True)
+    with progress(console, quiet) as say:
+        counted = run.count(say)
+    for pair, left_system, left, right_system, right in counted:
+        console.print(
+            f"{pair}: {left_system} {left:,}, {right_system} {right:,} in scope; {abs(left - right):,} apart"
+        )
+
+
+@app.command()
+def status() -> None:
+    """When the last trusted run was. Exits 4 when one is stale or none was ever trusted."""
+    warehouse = run.published()
+    now = settings.fixed_clock() or datetime.now(UTC)
+    text, is_fresh = show.freshness(warehouse, now, STALE_AFTER_HOURS)
+    typer.echo(text)
+    if not is_fresh:
+        raise NotTrustworthy(
+            f"What is published is older than {STALE_AFTER_HOURS} hours. Run make reconcile on fresh exports."
+        )
+
+
+@app.command()
+def accept_counts(
+    reason: Annotated[str, typer.Option(help="Why the change is genuine.")],
+    by: Annotated[str, typer.Option(help="Who says so.")],
+) -> None:
+    """Let the counts that the last run refused through, once; the row stands in seeds/accepted_counts.csv."""
+    accepted = run.accept_counts(reason.strip(), by.strip())
+    for row in accepted:
+        typer.echo(
+            f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}"
+        )
+    typer.echo("Run make reconcile again; commit seeds/accepted_counts.csv so that git keeps who and why.")
+
+
+@app.command()
+def demo(quiet: Quiet = False) -> None:
+    """Play the sample's two nights into state/demo and show what changed."""
+    os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "demo")
+    shutil.rmtree(settings.state_folder(), ignore_errors=True)
+    for night in ("night-1", "night-2"):
+        typer.echo(f"\n{night}: the exports in sample/{night}\n")
+        for system in ("crm", "billing"):
+            os.environ[f"SOURCES__{system.upper()}__CONNECTOR"] = "files"
+            os.environ[f"SOURCES__{system.upper()}__PATH"] = f"sample/{night}/{system}"
+        reconcile(quiet=quiet)
+
+
+@contextmanager
+def progress(console: Console, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A spinner on a terminal, plain lines elsewhere."""
+    if quiet or not console.is_terminal:
+        yield lambda step: typer.echo(f"{step} …")
+        return
+    with console.status("starting") as spinner:
+        yield spinner.update
+
+
+def main() -> None:
+    """Runs a command; a failure becomes one sentence on standard error and its exit code."""
+    try:
+        app()
+    except Failure as failure:
+        end(str(failure), failure.exit_code)
+    except (OSError, MemoryError) as error:
+        end(
+            f"{error}. Nothing was published; {settings.state_folder()} holds what it held before. Mend it and run again.",
+            1,
+        )
+
+
+def end(sentence: str, exit_code: int) -> None:
+    print(show.plain(sentence), file=sys.stderr)
+    sys.exit(exit_code)

@@ -1,0 +1,37 @@
+"""What a pull leaves behind so that SQL can judge whether it was whole."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+@dataclass
+class Pulled:
+    """One table of one system. Times are UTC; `declared_total` is None where the source gives none."""
+
+    system: str
+    table_name: str
+    connector: str
+    files: int = 0
+    bytes: int = 0
+    digest: str = ""
+    declared_total: int | None = None
+    fetched: int = 0
+    landed: int | None = None
+    end_seen: bool = False
+    end_evidence: str = ""
+    unmapped_columns: str = ""
+    exported_at: datetime | None = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    finished_at: datetime | None = None
+
+
+DDL = """
+create schema pulls;
+create table pulls.runs (as_of timestamptz, as_of_source varchar, started_at timestamptz);
+create table pulls.gates (check_name varchar, is_in_force boolean);
+create table pulls.tables (
+    system varchar, table_name varchar, connector varchar, files bigint, bytes bigint, digest varchar,
+    declared_total bigint, fetched bigint, landed bigint, end_seen boolean, end_evidence varchar,
+    unmapped_columns varchar, exported_at timestamptz, started_at timestamptz, finished_at timestamptz
+);
+"""

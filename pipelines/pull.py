@@ -1,0 +1,125 @@
+"""Pulls both sides into a fresh snapshot file. The only place that runs a dlt pipeline."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dlt
+import duckdb
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from pipelines import settings
+from pipelines.evidence import DDL, Pulled
+from pipelines.failures import BadConfiguration, Failure, SourceFailed
+from pipelines.sources.files import files
+
+
+def pull(folder: Path) -> None:
+    """Fills `folder`/snapshot.duckdb with one schema a system, and `pulls` with the evidence.
+
+    Raises SourceFailed or BadConfiguration; the snapshot is then incomplete and belongs thrown away.
+    """
+    started_at = datetime.now(UTC)
+    fixed_clock = settings.fixed_clock()
+    snapshot = folder / "snapshot.duckdb"
+    pipeline = dlt.pipeline(
+        "tallystick",
+        pipelines_dir=str(folder / "dlt"),
+        destination=dlt.destinations.duckdb(str(snapshot)),
+        progress=None,
+    )
+    pulled: list[Pulled] = []
+    for system in sorted(
+        {side["system"] for pair in settings.pairs().values() for side in (pair["left"], pair["right"])}
+    ):
+        load(pipeline, system, folder, pulled)
+    with duckdb.connect(snapshot) as connection:
+        record(connection, pulled, started_at, fixed_clock)
+
+
+def load(pipeline: dlt.Pipeline, system: str, folder: Path, pulled: list[Pulled]) -> None:
+    """One system into the schema of its name."""
+    work = folder / "parsed"
+    work.mkdir(exist_ok=True)
+    connector = setting(system, "connector")
+    if connector != "files":
+        raise BadConfiguration(f"sources.{system}.connector is {connector!r}; this version knows 'files'.")
+    source = files(
+        system,
+        settings.ROOT / setting(system, "path"),
+        setting(system, "encoding", "utf-8"),
+        settings.needed_columns(system),
+        work,
+        pulled,
+    )
+    try:
+        pipeline.run(
+            source,
+            dataset_name=system,
+            schema=dlt.Schema(system),
+            schema_contract={"tables": "evolve", "columns": "evolve"},
+        )
+    except PipelineStepFailed as error:
+        raise root_cause(error, system) from error
+    for leftover in work.iterdir():
+        leftover.unlink()
+
+
+def setting(system: str, name: str, default: str | None = None) -> str:
+    """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it."""
+    try:
+        return dlt.config[f"sources.{system}.{name}"]
+    except (KeyError, ConfigFieldMissingException):
+        if default is not None:
+            return default
+        raise BadConfiguration(
+            f"sources.{system}.{name} is not set; set it in .dlt/config.toml or as SOURCES__{system.upper()}__{name.upper()}."
+        ) from None
+
+
+def root_cause(error: BaseException, system: str) -> Failure:
+    """Our own failure from under dlt's, or dlt's as a SourceFailed."""
+    cause = error
+    while cause is not None:
+        if isinstance(cause, Failure):
+            return cause
+        last, cause = cause, cause.__cause__ or cause.__context__
+    return SourceFailed(f"{system}: loading failed: {type(last).__name__}: {str(last).splitlines()[0]}")
+
+
+def record(
+    connection: duckdb.DuckDBPyConnection,
+    pulled: list[Pulled],
+    started_at: datetime,
+    fixed_clock: datetime | None,
+) -> None:
+    """Counts what landed and writes the evidence and the clock: the earlier of the two sides' own times unless it is fixed."""
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute(DDL)
+    for table in pulled:
+        table.landed = connection.execute(
+            f'select count(*) from "{table.system}"."{table.table_name}"'
+        ).fetchone()[0]
+        values = vars(table)
+        connection.execute(
+            f"insert into pulls.tables by name select {', '.join(f'${name} as {name}' for name in values)}",
+            values,
+        )
+    own_times = [table.exported_at or table.started_at for table in pulled]
+    has_manifest = any(table.exported_at for table in pulled)
+    as_of = fixed_clock or (min(own_times) if own_times else started_at)
+    source = (
+        "TALLYSTICK_AS_OF"
+        if fixed_clock
+        else "exported_at in manifest.json"
+        if has_manifest
+        else "start of the pull"
+    )
+    connection.execute("insert into pulls.runs values (?, ?, ?)", [as_of, source, started_at])
+
+
+def record_gates(folder: Path, gates: list[dict]) -> None:
+    """`gates` are the dbt tests on trust checks: check_name, is_in_force."""
+    with duckdb.connect(folder / "snapshot.duckdb") as connection:
+        if gates:
+            connection.executemany("insert into pulls.gates values ($check_name, $is_in_force)", gates)

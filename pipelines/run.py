@@ -1,0 +1,261 @@
+"""One run: lock, pull, build, swap. Everything is made in state/next/ and nothing is published before the end."""
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipelines import settings
+from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy
+
+PUBLISHED = "warehouse.duckdb"
+SNAPSHOT = "snapshot.duckdb"
+
+
+def reconcile(say: Callable[[str], None]) -> Path:
+    """Runs once and publishes. Returns the published warehouse; the verdicts stand in its marts.runs.
+
+    Raises Failure; where it does, state/warehouse.duckdb is what it was before.
+    """
+    with locked(settings.state_folder()) as (state, lock):
+        folder = prepare(state)
+        with Builder(state, lock) as builder:
+            say("pulling both sides")
+            gates = pull_beside(builder, folder)
+            say("reconciling")
+            results = builder.build(["build", "--exclude-resource-type", "unit_test"])
+        refuse_errors(results)
+        refuse_silent_gates(results, gates)
+        publish(folder, state)
+    return state / PUBLISHED
+
+
+def count(say: Callable[[str], None]) -> list[tuple]:
+    """Pulls and counts, publishes nothing. Rows of reconciliation, system left, records in scope, system right, records in scope."""
+    with locked(settings.state_folder()) as (state, lock):
+        folder = prepare(state)
+        with Builder(state, lock) as builder:
+            say("pulling both sides")
+            pull_beside(builder, folder)
+            refuse_errors(builder.build(["build", "--select", "+counted_columns", "pairs"]))
+        with duckdb.connect(folder / SNAPSHOT, read_only=True) as connection:
+            return connection.execute(
+                """
+                select pairs.reconciliation, left_system, any_value(records_in_scope) filter (side = 'left'),
+                    right_system, any_value(records_in_scope) filter (side = 'right')
+                from trust.pairs as pairs inner join trust.counted_columns as counted on counted.reconciliation = pairs.reconciliation
+                group by all order by pairs.reconciliation desc
+                """
+            ).fetchall()
+
+
+def published() -> Path:
+    """The published warehouse. Raises BadConfiguration where there is none yet."""
+    warehouse = settings.state_folder() / PUBLISHED
+    if not warehouse.exists():
+        raise BadConfiguration(f"There is no {warehouse} yet. Run make reconcile first.")
+    return warehouse
+
+
+def accept_counts(reason: str, by: str) -> list[dict]:
+    """Appends the last run's refused counts to seeds/accepted_counts.csv and returns them.
+
+    Raises BadConfiguration where nothing was refused, or where evidence failed, which nobody can accept away.
+    """
+    if not reason or not by:
+        raise BadConfiguration("accept-counts needs both --reason and --by; nothing was written.")
+    with duckdb.connect(published(), read_only=True) as connection:
+        failed = connection.execute(
+            """
+            select reconciliation, run_id, side, check_name, observed, can_be_accepted
+            from marts.trust_checks
+            where not passed and run_id = (select arg_max(run_id, run_seq) from marts.runs)
+            order by all
+            """
+        ).fetchall()
+    beyond = sorted({check_name for *_, check_name, _, can_be_accepted in failed if not can_be_accepted})
+    if not failed or beyond:
+        why = (
+            f"{beyond[0]} is evidence of an incomplete pull and can't be accepted"
+            if failed
+            else "the last run refused nothing"
+        )
+        raise BadConfiguration(f"There is nothing to accept: {why}. Nothing was written.")
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    accepted = [
+        {"reconciliation": pair, "run_id": run_id, "side": side, "check_name": check, "observed": observed,
+         "reason": reason, "accepted_by": by, "accepted_at": now}
+        for pair, run_id, side, check, observed, _ in failed
+    ]  # fmt: skip
+    with (settings.ROOT / "seeds/accepted_counts.csv").open("a", newline="") as seed:
+        csv.DictWriter(seed, accepted[0], lineterminator="\n").writerows(accepted)
+    return accepted
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[tuple[Path, int]]:
+    """The state folder under a kernel lock, which ends with the processes that hold it. Raises AlreadyRunning."""
+    os.umask(0o077)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise AlreadyRunning(
+            f"Another run holds {state / 'lock'}; nothing was touched. Wait for it, then run again."
+        ) from None
+    try:
+        yield state, lock
+    finally:
+        os.close(lock)
+
+
+def prepare(state: Path) -> Path:
+    """An empty state/next/ with a copy of what is published, so that a reader of the published file blocks nobody."""
+    folder = state / "next"
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    if (state / PUBLISHED).exists():
+        shutil.copyfile(state / PUBLISHED, folder / "published.duckdb")
+        read_through(folder / "published.duckdb", state / PUBLISHED)
+    return folder
+
+
+def read_through(copy: Path, published: Path) -> None:
+    """Reads every block of yesterday's warehouse, so that damage is found before it becomes history."""
+    try:
+        with duckdb.connect(copy) as connection:
+            for schema, table in connection.execute(
+                "select schema_name, table_name from duckdb_tables()"
+            ).fetchall():
+                connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" as t')
+    except duckdb.Error as error:
+        raise Failure(
+            f"{published} can't be read ({str(error).splitlines()[0][:200]}); it was left as it is."
+            " Put a backup in its place, or move it away to start a new history, and run again."
+        ) from error
+
+
+class Builder:
+    """The dbt process: started at once so that it is ready when the pull is, and gone when the block ends."""
+
+    def __init__(self, state: Path, lock: int):
+        environment = os.environ | {
+            "TALLYSTICK_STATE": str(state),
+            "DBT_TARGET_PATH": str(state / "target"),
+            "DBT_LOG_PATH": str(state / "logs"),
+            "DBT_PROJECT_DIR": str(settings.ROOT),
+            "DBT_PROFILES_DIR": str(settings.ROOT),
+            "DO_NOT_TRACK": "1",
+            "TZ": "UTC",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.build"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=settings.ROOT,
+            env=environment,
+            pass_fds=[lock],
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.process.kill()
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def gates(self) -> list[dict]:
+        return self._hear()["gates"]
+
+    def build(self, command: list[str]) -> list[dict]:
+        """Every node's result: name, kind, gate, status, message, seconds. The process has ended after it."""
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        results = self._hear()["results"]
+        self.process.wait()
+        return results
+
+    def _hear(self) -> dict:
+        line = self.process.stdout.readline()
+        message = (
+            json.loads(line) if line else {"failure": f"the dbt process ended with {self.process.wait()}"}
+        )
+        if "failure" in message:
+            raise Failure(f"dbt failed: {message['failure']}. Nothing was published; see state/logs/dbt.log.")
+        return message
+
+
+def pull_beside(builder: Builder, folder: Path) -> list[dict]:
+    """Pulls while dbt starts. dlt is imported only here: it takes half a second that dbt's start hides."""
+    from pipelines.pull import pull, record_gates
+
+    pull(folder)
+    gates = builder.gates()
+    record_gates(folder, gates)
+    return gates
+
+
+def refuse_errors(results: list[dict]) -> None:
+    """Raises Failure where a node that is no gate did not do its work."""
+    failed = [
+        result for result in results if result["gate"] is None and result["status"] not in ("success", "pass")
+    ]
+    if failed:
+        first = failed[0]
+        raise Failure(
+            f"dbt failed in {first['name']}: {' '.join((first['message'] or first['status']).split())[:300]}."
+            " Nothing was published; see state/logs/dbt.log."
+        )
+
+
+def refuse_silent_gates(results: list[dict], gates: list[dict]) -> None:
+    """Raises NotTrustworthy where a trust check's dbt test neither passed nor failed."""
+    reported = {result["gate"] for result in results if result["status"] in ("pass", "fail")}
+    silent = sorted({gate["check_name"] for gate in gates if gate["is_in_force"]} - reported)
+    if silent:
+        raise NotTrustworthy(
+            f"The gate {silent[0]} did not report, so nothing was published; see state/logs/dbt.log."
+        )
+
+
+def publish(folder: Path, state: Path) -> None:
+    """Closes both files for good and puts them in place, each whole. An untrusted pull stays in state/next/ instead."""
+    for name in (SNAPSHOT, PUBLISHED):
+        with duckdb.connect(folder / name) as connection:
+            connection.execute("checkpoint")
+        if (folder / f"{name}.wal").exists():
+            raise Failure(f"{folder / name} did not close; nothing was published. Run again.")
+        with (folder / name).open("rb") as content:
+            os.fsync(content.fileno())
+        (folder / name).chmod(0o600)
+    with duckdb.connect(folder / PUBLISHED, read_only=True) as connection:
+        is_whole = all(
+            verdict == "trusted"
+            for (verdict,) in connection.execute(
+                "select verdict from marts.runs where run_seq = (select max(run_seq) from marts.runs)"
+            ).fetchall()
+        )
+    if is_whole:
+        os.replace(folder / SNAPSHOT, state / SNAPSHOT)
+    os.replace(folder / PUBLISHED, state / PUBLISHED)
+    directory = os.open(state, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+    if is_whole:
+        shutil.rmtree(folder)

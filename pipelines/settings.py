@@ -1,0 +1,59 @@
+"""Where things are, and what the environment and the project's own YAML say."""
+
+import os
+import re
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from pipelines.failures import BadConfiguration
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def state_folder() -> Path:
+    """`TALLYSTICK_STATE`, from the project's folder if it is relative."""
+    return ROOT / os.environ.get("TALLYSTICK_STATE", "state")
+
+
+def fixed_clock() -> datetime | None:
+    """`TALLYSTICK_AS_OF` in UTC, or None. Raises BadConfiguration where it is not an ISO 8601 time with a zone."""
+    stated = os.environ.get("TALLYSTICK_AS_OF")
+    return parse_time(stated, "TALLYSTICK_AS_OF") if stated else None
+
+
+def parse_time(stated: str, where: str) -> datetime:
+    """An ISO 8601 time with its zone, as UTC. Raises BadConfiguration naming `where`."""
+    try:
+        time = datetime.fromisoformat(stated)
+    except (TypeError, ValueError):
+        time = None
+    if time is None or time.tzinfo is None:
+        raise BadConfiguration(
+            f"{where} must be an ISO 8601 time with a zone, such as 2026-03-03T03:00:00Z, not {stated!r}."
+        )
+    return time.astimezone(UTC)
+
+
+@cache
+def needed_columns(system: str) -> dict[str, list[str]]:
+    """The tables of a system and their columns, in order, as its sources YAML declares them."""
+    declared = yaml.safe_load((ROOT / f"models/staging/{system}/_{system}__sources.yml").read_text())
+    tables = {
+        table["name"]: [column["name"] for column in table["columns"]]
+        for source in declared["sources"]
+        if source["name"] == system
+        for table in source["tables"]
+    }
+    for name in [*tables, *(column for columns in tables.values() for column in columns)]:
+        if not NAME.fullmatch(name):
+            raise BadConfiguration(f"{name!r} in the sources of {system} is not a plain lower-case name.")
+    return tables
+
+
+def pairs() -> dict[str, dict]:
+    """The pairs and their sides, as dbt_project.yml states them."""
+    return yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]["reconciliations"]

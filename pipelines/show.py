@@ -1,0 +1,226 @@
+"""What a person sees after a run: at most one screen, from the published tables alone."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+FAILED_CHECKS_SHOWN = 6
+
+
+def summary(warehouse: Path, console: Console) -> None:
+    """The last run: verdict, counts, what is open, in flight, new and gone, and where the tables are."""
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        runs = rows(connection, LAST_RUN)
+        failed = rows(connection, FAILED_CHECKS)
+        kinds = rows(connection, OPEN_BY_KIND)
+    untrusted = [run for run in runs if run["verdict"] != "trusted"]
+    if untrusted:
+        console.print(what_failed(untrusted, failed))
+    console.print(pairs_table(runs))
+    if kinds:
+        console.print(kinds_table(kinds, is_old=bool(untrusted)))
+    console.print(footer(runs, warehouse))
+
+
+LAST_RUN = """
+select
+    runs.*,
+    before.as_of as before_as_of, before.run_id as before_run_id
+from marts.runs as runs
+left join lateral (
+    select as_of, run_id from marts.runs as earlier
+    where earlier.reconciliation = runs.reconciliation and earlier.verdict = 'trusted' and earlier.run_seq < runs.run_seq
+    order by run_seq desc limit 1
+) as before on true
+where runs.run_seq = (select max(run_seq) from marts.runs)
+order by runs.reconciliation desc
+"""
+
+FAILED_CHECKS = """
+select reconciliation, side, check_name, observed, expected, explanation, can_be_accepted
+from marts.trust_checks
+where not passed and run_id = (select arg_max(run_id, run_seq) from marts.runs)
+order by can_be_accepted, reconciliation desc, check_name, side
+"""
+
+OPEN_BY_KIND = """
+select
+    reconciliation, bucket, field, left_system, right_system,
+    count(*) filter (status = 'open') as open,
+    count(*) filter (status = 'in_flight') as in_flight,
+    count(*) filter (first_seen_at = last_seen_at and runs_seen = 1) as new,
+    max(age_hours) as oldest_hours
+from marts.discrepancies
+group by all
+order by reconciliation desc, open desc, in_flight desc, bucket, field
+"""
+
+
+def outcome(warehouse: Path) -> tuple[int, int]:
+    """Of the last run: pairs that were not trusted, and differences still open."""
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        return connection.execute(
+            """
+            select count(*) filter (verdict != 'trusted'), sum(open)
+            from marts.runs where run_seq = (select max(run_seq) from marts.runs)
+            """
+        ).fetchone()
+
+
+def rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
+    result = connection.execute(query)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
+    """The failed checks first: seen, wanted, and what to do."""
+    names = ", ".join(run["reconciliation"] for run in untrusted)
+    lines = [
+        Text(
+            f"NOT TRUSTWORTHY: {names}. Nothing was compared or changed there; the list below is the last trusted one.",
+            "bold red",
+        )
+    ]
+    for check in failed[:FAILED_CHECKS_SHOWN]:
+        lines.append(
+            Text(f"  {check['reconciliation']} · {check['check_name']}: {plain(check['explanation'])}")
+        )
+    if len(failed) > FAILED_CHECKS_SHOWN:
+        lines.append(Text(f"  … and {len(failed) - FAILED_CHECKS_SHOWN} more in marts.trust_checks"))
+    lines.append(
+        Text(
+            f"What to do: mend the export and run again; docs/trust/{failed[0]['check_name']}.md says how."
+            if failed
+            else "What to do: run again."
+        )
+    )
+    if failed and all(check["can_be_accepted"] for check in failed):
+        lines.append(
+            Text('If the change is genuine: tallystick accept-counts --reason "…" --by "…", then run again.')
+        )
+    return Group(*lines, Text())
+
+
+def pairs_table(runs: list[dict]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("pair", "in scope", "", "verdict"):
+        table.add_column(heading)
+    for heading in ("matched", "open", "in flight", "new", "gone"):
+        table.add_column(heading, justify="right")
+    for run in runs:
+        trusted = run["verdict"] == "trusted"
+        table.add_row(
+            run["reconciliation"],
+            f"{run['left_system']} {number(run['left_in_scope'])}",
+            f"{run['right_system']} {number(run['right_in_scope'])}",
+            Text(run["verdict"], "green" if trusted else "bold red"),
+            number(run["matched"]),
+            number(run["open"]),
+            number(run["in_flight"]),
+            number(run["opened"] if trusted else None),
+            number(run["resolved"] if trusted else None),
+        )
+    return table
+
+
+def kinds_table(kinds: list[dict], is_old: bool) -> Table:
+    title = "\nLast trusted list" if is_old else "\nDifferences"
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+    )
+    for heading in ("pair", "bucket", "what it means"):
+        table.add_column(heading)
+    for heading in ("open", "in flight", "oldest"):
+        table.add_column(heading, justify="right")
+    for kind in kinds:
+        meaning = {
+            "left_only": f"in {kind['left_system']}, not in {kind['right_system']}",
+            "right_only": f"in {kind['right_system']}, not in {kind['left_system']}",
+            "conflict": f"{kind['field']} differs",
+        }[kind["bucket"]]
+        table.add_row(
+            kind["reconciliation"],
+            kind["bucket"],
+            meaning,
+            number(kind["open"]),
+            number(kind["in_flight"]),
+            age(kind["oldest_hours"]),
+        )
+    return table
+
+
+def footer(runs: list[dict], warehouse: Path) -> Group:
+    run = runs[0]
+    since = (
+        f"new and gone since the last trusted run of {run['before_as_of']:%Y-%m-%d %H:%M} UTC"
+        if run["before_as_of"]
+        else "no baseline yet: the first trusted run; drops and jumps are judged from the next one on"
+    )
+    unusable = sum((run["unreconcilable_left"] or 0) + (run["unreconcilable_right"] or 0) for run in runs)
+    unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)
+    notes = [f"{unusable} records without a usable key: marts.unreconcilable"] if unusable else []
+    notes += [f"{unread} values could not be read; they stand as conflicts"] if unread else []
+    return Group(
+        Text(),
+        Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s; {since}"),
+        *map(Text, notes),
+        Text(
+            f"tables: {warehouse}, schema marts: discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"
+        ),
+    )
+
+
+def freshness(warehouse: Path, now: datetime, hours: int) -> tuple[str, bool]:
+    """A sentence on the last trusted run of each pair, and whether none is staler than `hours`."""
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        pairs = rows(
+            connection,
+            """
+            select
+                reconciliation, max(as_of) filter (verdict = 'trusted') as trusted_as_of,
+                arg_max(run_id, run_seq) filter (verdict = 'trusted') as run_id, arg_max(verdict, run_seq) as verdict
+            from marts.runs group by reconciliation order by reconciliation desc
+            """,
+        )
+    lines, is_fresh = [], bool(pairs)
+    for pair in pairs:
+        if pair["trusted_as_of"] is None:
+            lines.append(f"{pair['reconciliation']}: STALE, no run was ever trusted")
+            is_fresh = False
+            continue
+        behind = (now - pair["trusted_as_of"].astimezone(UTC)).total_seconds() / 3600
+        stale = behind > hours
+        is_fresh = is_fresh and not stale
+        lines.append(
+            f"{pair['reconciliation']}: {'STALE' if stale else 'fresh'}, last trusted run {pair['run_id']} as of"
+            f" {pair['trusted_as_of']:%Y-%m-%d %H:%M} UTC, {age(behind)} ago; the last run was {pair['verdict']}"
+        )
+    return "\n".join(lines), is_fresh
+
+
+def number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def age(hours: float) -> str:
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def plain(text: str) -> str:
+    """Text from the data without what a terminal would obey."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )

@@ -1,18 +1,14 @@
 {# Text as it is compared. `normalise` names one of these in a pair's model. #}
 
-{% macro blank_characters() -%}
-    {#- Unicode White_Space and the zero-width characters, by code point, because they cannot be seen. -#}
-    {%- set codes = [9, 10, 11, 12, 13, 32, 133, 160, 5760, 6158] + range(8192, 8208) | list
-        + [8232, 8233, 8239, 8287, 8288, 12288, 65279] -%}
-    {%- for code in codes %}chr({{ code }}){{ ' || ' if not loop.last }}{% endfor -%}
-{%- endmacro %}
+{# Unicode White_Space and the zero-width characters, by code point, because they cannot be seen. #}
+{% macro blank_characters() -%} [\x{9}-\x{D}\x{85}\p{Z}\x{180E}\x{200B}-\x{200F}\x{2060}\x{FEFF}] {%- endmacro %}
 
 {# Blank is null. Most text is plain ASCII with nothing to trim: testing that first is four times as fast as trimming. #}
 {% macro trimmed(value) -%}
     {%- set text = 'cast(' ~ value ~ ' as varchar)' -%}
     (case
         when strlen({{ text }}) = length({{ text }}) and {{ text }} >= '!' and ({{ text }})[-1] >= '!' then {{ text }}
-        else nullif(trim({{ text }}, {{ blank_characters() }}), '')
+        else nullif(regexp_replace({{ text }}, '^{{ blank_characters() }}+|{{ blank_characters() }}+$', '', 'g'), '')
     end)
 {%- endmacro %}
 

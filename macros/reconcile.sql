@@ -34,7 +34,7 @@ key_map as (
 
 ),
 
-left_side as (
+left_side as not materialized (
 
     select coalesce(key_map.right_key, {{ normalise_identifier('side.' ~ key) }}) as record_key, side.*
     from {{ left }} as side
@@ -43,7 +43,7 @@ left_side as (
 
 ),
 
-right_side as (
+right_side as not materialized (
 
     select {{ normalise_identifier('side.' ~ key) }} as record_key, side.*
     from {{ right }} as side

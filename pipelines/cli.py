@@ -54,9 +54,7 @@ def counts(quiet: Quiet = False) -> None:
     with progress(console, quiet) as say:
         counted = run.count(say)
     for pair, left_system, left, right_system, right in counted:
-        console.print(
-            f"{pair}: {left_system} {left:,}, {right_system} {right:,} in scope; {abs(left - right):,} apart"
-        )
+        console.print(f"{pair}: {left_system} {left:,}, {right_system} {right:,} in scope; {abs(left - right):,} apart")
 
 
 @app.command()

@@ -97,9 +97,7 @@ def record(
     connection.execute("set TimeZone = 'UTC'")
     connection.execute(DDL)
     for table in pulled:
-        table.landed = connection.execute(
-            f'select count(*) from "{table.system}"."{table.table_name}"'
-        ).fetchone()[0]
+        table.landed = connection.execute(f'select count(*) from "{table.system}"."{table.table_name}"').fetchone()[0]
         values = vars(table)
         connection.execute(
             f"insert into pulls.tables by name select {', '.join(f'${name} as {name}' for name in values)}",
@@ -109,11 +107,7 @@ def record(
     has_manifest = any(table.exported_at for table in pulled)
     as_of = fixed_clock or (min(own_times) if own_times else started_at)
     source = (
-        "TALLYSTICK_AS_OF"
-        if fixed_clock
-        else "exported_at in manifest.json"
-        if has_manifest
-        else "start of the pull"
+        "TALLYSTICK_AS_OF" if fixed_clock else "exported_at in manifest.json" if has_manifest else "start of the pull"
     )
     connection.execute("insert into pulls.runs values (?, ?, ?)", [as_of, source, started_at])
 

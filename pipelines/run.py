@@ -136,9 +136,7 @@ def read_through(copy: Path, published: Path) -> None:
     """Reads every block of yesterday's warehouse, so that damage is found before it becomes history."""
     try:
         with duckdb.connect(copy) as connection:
-            for schema, table in connection.execute(
-                "select schema_name, table_name from duckdb_tables()"
-            ).fetchall():
+            for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
                 connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" as t')
     except duckdb.Error as error:
         raise Failure(
@@ -193,9 +191,7 @@ class Builder:
 
     def _hear(self) -> dict:
         line = self.process.stdout.readline()
-        message = (
-            json.loads(line) if line else {"failure": f"the dbt process ended with {self.process.wait()}"}
-        )
+        message = json.loads(line) if line else {"failure": f"the dbt process ended with {self.process.wait()}"}
         if "failure" in message:
             raise Failure(f"dbt failed: {message['failure']}. Nothing was published; see state/logs/dbt.log.")
         return message
@@ -213,9 +209,7 @@ def pull_beside(builder: Builder, folder: Path) -> list[dict]:
 
 def refuse_errors(results: list[dict]) -> None:
     """Raises Failure where a node that is no gate did not do its work."""
-    failed = [
-        result for result in results if result["gate"] is None and result["status"] not in ("success", "pass")
-    ]
+    failed = [result for result in results if result["gate"] is None and result["status"] not in ("success", "pass")]
     if failed:
         first = failed[0]
         raise Failure(
@@ -229,9 +223,7 @@ def refuse_silent_gates(results: list[dict], gates: list[dict]) -> None:
     reported = {result["gate"] for result in results if result["status"] in ("pass", "fail")}
     silent = sorted({gate["check_name"] for gate in gates if gate["is_in_force"]} - reported)
     if silent:
-        raise NotTrustworthy(
-            f"The gate {silent[0]} did not report, so nothing was published; see state/logs/dbt.log."
-        )
+        raise NotTrustworthy(f"The gate {silent[0]} did not report, so nothing was published; see state/logs/dbt.log.")
 
 
 def publish(folder: Path, state: Path) -> None:

@@ -88,9 +88,7 @@ def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
         )
     ]
     for check in failed[:FAILED_CHECKS_SHOWN]:
-        lines.append(
-            Text(f"  {check['reconciliation']} · {check['check_name']}: {plain(check['explanation'])}")
-        )
+        lines.append(Text(f"  {check['reconciliation']} · {check['check_name']}: {plain(check['explanation'])}"))
     if len(failed) > FAILED_CHECKS_SHOWN:
         lines.append(Text(f"  … and {len(failed) - FAILED_CHECKS_SHOWN} more in marts.trust_checks"))
     lines.append(
@@ -101,9 +99,7 @@ def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
         )
     )
     if failed and all(check["can_be_accepted"] for check in failed):
-        lines.append(
-            Text('If the change is genuine: tallystick accept-counts --reason "…" --by "…", then run again.')
-        )
+        lines.append(Text('If the change is genuine: tallystick accept-counts --reason "…" --by "…", then run again.'))
     return Group(*lines, Text())
 
 
@@ -221,6 +217,4 @@ def age(hours: float) -> str:
 
 def plain(text: str) -> str:
     """Text from the data without what a terminal would obey."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

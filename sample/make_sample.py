@@ -103,13 +103,7 @@ def sell(account, start, latest):
         rng.choice(["month", "month", "year"]),
     )
     currency = CURRENCY.get(account.crm["country"], "EUR")
-    minor = (
-        PLANS[plan]
-        * RATE[currency]
-        * (10 if interval == "year" else 1)
-        * rng.choice([100, 95, 90, 85])
-        // 100
-    )
+    minor = PLANS[plan] * RATE[currency] * (10 if interval == "year" else 1) * rng.choice([100, 95, 90, 85]) // 100
     amount = Decimal(minor).scaleb(-{"JPY": 0, "KWD": 3}.get(currency, 2))
     status = "trialing" if account.crm["status"] == "trial" else rng.choice(["active"] * 12 + ["past_due"])
     deal = dict(contract_number=contract, customer_number=number, stage="won", plan=plan, amount=amount, currency=currency,
@@ -176,9 +170,7 @@ def live(account, start):
         account.crm["country"] = account.billing["country"] = ""
     for column in ("customer_number", "email", "contract_number"):
         if rng.random() < 0.025:
-            row = rng.choice(
-                account.contracts[0] if column == "contract_number" else (account.crm, account.billing)
-            )
+            row = rng.choice(account.contracts[0] if column == "contract_number" else (account.crm, account.billing))
             row[column] = rng.choice(NOISE[:3] if column == "email" else NOISE)(row[column])
 
 
@@ -242,9 +234,7 @@ def export(folder, exported_at, **tables):
     (folder / "manifest.json").write_text(manifest + "\n", encoding="utf-8", newline="\n")
     for name, rows in tables.items():
         with open(folder / f"{name}.csv", "w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(
-                [list(rows[0]), *(map(text, row.values()) for row in rows)]
-            )
+            csv.writer(file, lineterminator="\n").writerows([list(rows[0]), *(map(text, row.values()) for row in rows)])
 
 
 if __name__ == "__main__":

@@ -5,4 +5,6 @@ select * from {{ ref('clock_checks') }}
 union all
 select * from {{ ref('count_checks') }}
 union all
+select * from {{ ref('baseline_checks') }}
+union all
 select * from {{ ref('comparison_checks') }}

@@ -13,11 +13,11 @@ pairs as (
 
 ),
 
+-- In whole minutes: two pulls of one run that start seconds apart must look the same when the run is repeated.
 pulls as (
 
     select
         reconciliation,
-        -- whole minutes: two pulls of one run, started seconds apart, are the same again tomorrow
         date_diff('minute', min(coalesce(exported_at, started_at)), max(coalesce(exported_at, started_at))) / 60.0 as hours_apart
     from {{ ref('pulled_tables') }}
     group by reconciliation
@@ -26,42 +26,63 @@ pulls as (
 
 last_runs as (
 
-    select reconciliation, any_value(as_of) as as_of, any_value(run_id) as run_id
+    select reconciliation, as_of, run_id
     from {{ ref('trusted_runs') }}
-    where is_last
-    group by reconciliation
+    where is_last and side = 'left'
 
 ),
 
 -- A gate is a dbt test on trust_checks; one that is missing, switched off or softened to a warning is no gate.
 gates as (
 
-    select count(*) filter (not is_in_force) as missing, string_agg(check_name, ', ' order by check_name) filter (not is_in_force) as names
+    select
+        count(*) filter (not is_in_force) as missing,
+        string_agg(check_name, ', ' order by check_name) filter (not is_in_force) as names
     from {{ source('pulls', 'gates') }}
 
 ),
 
 checks as (
 
-    select pairs.reconciliation, 'both' as side, 'pulled_close_together' as check_name, round(hours_apart, 2) as observed, most_hours_apart as expected,
+    select
+        pairs.reconciliation, 'both' as side, 'pulled_close_together' as check_name,
+        round(hours_apart, 2) as observed,
+        most_hours_apart as expected,
         hours_apart <= most_hours_apart as passed,
-        format('the two sides are {:.1f} hours apart, at most {:.1f} allowed', hours_apart, most_hours_apart) as explanation
-    from pairs left join pulls on pulls.reconciliation = pairs.reconciliation
+        format('the two sides are {:.1f} hours apart, {:.1f} are allowed', hours_apart, most_hours_apart) as explanation
+    from pairs
+    left join pulls on pairs.reconciliation = pulls.reconciliation
     union all
-    select pairs.reconciliation, 'both', 'not_older_than_last_run', epoch(run.as_of), epoch(last_runs.as_of), last_runs.as_of is null or run.as_of >= last_runs.as_of,
-        case
-            when last_runs.as_of is null then 'no baseline yet: no run of this pair was trusted before'
-            else format('the clock says {}, the last trusted run {} said {}', run.as_of, last_runs.run_id, last_runs.as_of)
-        end
-    from pairs cross join run left join last_runs on last_runs.reconciliation = pairs.reconciliation
+    select
+        pairs.reconciliation, 'both', 'not_older_than_last_run',
+        epoch(run.as_of),
+        epoch(last_runs.as_of),
+        last_runs.as_of is null or run.as_of >= last_runs.as_of,
+        coalesce(
+            format('the clock says {}, the last trusted run {} said {}', run.as_of, last_runs.run_id, last_runs.as_of),
+            'no baseline yet: no run of this pair was trusted before'
+        )
+    from pairs
+    cross join run
+    left join last_runs on pairs.reconciliation = last_runs.reconciliation
     union all
-    select pairs.reconciliation, 'both', 'clock_is_not_ahead', greatest(0, date_diff('hour', run.started_at, run.as_of)), 24, run.as_of <= run.started_at + to_days(1),
-        format('the clock says {}; more than a day ahead of the machine it would make every later run look old', run.as_of)
-    from pairs cross join run
+    select
+        pairs.reconciliation, 'both', 'clock_is_not_ahead',
+        greatest(0, date_diff('hour', run.started_at, run.as_of)),
+        24,
+        run.as_of <= run.started_at + to_days(1),
+        format('the clock says {}; a day ahead of the machine it would make later runs look old', run.as_of)
+    from pairs
+    cross join run
     union all
-    select pairs.reconciliation, 'both', 'every_gate_is_in_force', gates.missing, 0, gates.missing = 0,
-        case when gates.missing = 0 then 'every trust check has its dbt test' else 'no dbt test that fails stands behind: ' || gates.names end
-    from pairs cross join gates
+    select
+        pairs.reconciliation, 'both', 'every_gate_is_in_force',
+        gates.missing,
+        0,
+        gates.missing = 0,
+        coalesce('no dbt test that can fail stands behind: ' || gates.names, 'every trust check has its dbt test')
+    from pairs
+    cross join gates
 
 ),
 

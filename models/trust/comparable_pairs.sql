@@ -8,6 +8,8 @@ checks as (
     select reconciliation, passed from {{ ref('clock_checks') }}
     union all
     select reconciliation, passed from {{ ref('count_checks') }}
+    union all
+    select reconciliation, passed from {{ ref('baseline_checks') }}
 
 )
 

@@ -10,50 +10,70 @@ tables as (
 sides as (
 
     select
-        reconciliation, side, any_value(system) as system,
+        reconciliation, side, system,
         count(*) as tables_needed,
         count(*) filter (was_pulled) as tables_pulled,
         count(*) filter (end_seen) as tables_ended,
+        string_agg(table_name || ': ' || coalesce(end_evidence, 'not pulled'), '; ') filter (end_seen is not true) as no_end,
         count(declared_total) as tables_declared,
         sum(declared_total) as declared,
         sum(fetched) filter (declared_total is not null) as fetched_of_declared,
-        bool_and(declared_total is null or declared_total = fetched) as is_declared,
+        string_agg(format('{}: {:,} declared, {:,} fetched', table_name, declared_total, fetched), '; ')
+            filter (declared_total != fetched) as undeclared,
         sum(fetched) as fetched,
         sum(landed) as landed,
-        bool_and(fetched is not distinct from landed) as is_landed,
-        sum(landed) filter (holds_the_records) as records,
-        string_agg(case when not coalesce(end_seen, false) then table_name || ': ' || coalesce(end_evidence, 'not pulled') end, '; ') as no_end,
-        string_agg(case when declared_total != fetched then format('{}: {:,} declared, {:,} fetched', table_name, declared_total, fetched) end, '; ') as undeclared
+        bool_and(fetched is not distinct from landed) as has_landed,
+        sum(landed) filter (holds_the_records) as records
     from tables
-    group by reconciliation, side
+    group by all
 
 ),
 
 checks as (
 
-    select reconciliation, side, 'both_sides_pulled' as check_name, tables_pulled as observed, tables_needed as expected,
+    select
+        reconciliation, side, 'both_sides_pulled' as check_name,
+        tables_pulled as observed,
+        tables_needed as expected,
         tables_pulled = tables_needed as passed,
-        format('{} of the {} tables of {} arrived', tables_pulled, tables_needed, system) as explanation
+        format('{} of the {} tables needed from {} arrived', tables_pulled, tables_needed, system) as explanation
     from sides
     union all
-    select reconciliation, side, 'pull_finished', tables_ended, tables_needed, tables_ended = tables_needed,
-        case when tables_ended = tables_needed then 'every table of ' || system || ' was read to its end' else system || ' was not read to its end: ' || no_end end
+    select
+        reconciliation, side, 'pull_finished',
+        tables_ended,
+        tables_needed,
+        tables_ended = tables_needed,
+        coalesce(system || ' was not read to its end: ' || no_end, 'every table of ' || system || ' was read to its end')
     from sides
     union all
-    select reconciliation, side, 'declared_total_matches', fetched_of_declared, declared, is_declared,
+    select
+        reconciliation, side, 'declared_total_matches',
+        fetched_of_declared,
+        declared,
+        undeclared is null,
         case
             when tables_declared = 0 then system || ' gave no declared total'
-            when is_declared then format('{} declared {:,} records and {:,} were fetched', system, declared::bigint, fetched_of_declared::bigint)
+            when undeclared is not null then system || ' declared another number of records than were fetched (' || undeclared || ')'
+            else format('{} declared {:,} records and {:,} were fetched', system, declared::bigint, fetched_of_declared::bigint)
                 || case when tables_declared < tables_needed then '; not every table has a declared total' else '' end
-            else system || ' declared another number of records than were fetched (' || undeclared || ')'
         end
     from sides
     union all
-    select reconciliation, side, 'landed_equals_fetched', landed, fetched, is_landed,
+    select
+        reconciliation, side, 'landed_equals_fetched',
+        landed,
+        fetched,
+        has_landed,
         format('{:,} records of {} were fetched and {:,} landed', fetched::bigint, system, landed::bigint)
     from sides
     union all
-    select reconciliation, side, 'not_empty', records, 1, records >= 1, format('{} holds {:,} records', system, records::bigint)
+    select
+        reconciliation, side, 'not_empty',
+        records,
+        1,
+        records >= 1,
+        format('{} holds {:,} records', system, records::bigint)
     from sides
 
 ),

@@ -1,5 +1,5 @@
 -- History of counted_columns: what `no_column_went_silent` holds the next run against.
-{{ config(database=target.database, contract={'enforced': true}) }}
+{{ config(database='warehouse', contract={'enforced': true}) }}
 
 with
 

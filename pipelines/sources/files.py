@@ -25,17 +25,13 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 
 @dlt.source(name="files")
-def files(
-    system: str, folder: Path, encoding: str, tables: dict[str, list[str]], work: Path, pulled: list[Pulled]
-):
+def files(system: str, folder: Path, encoding: str, tables: dict[str, list[str]], work: Path, pulled: list[Pulled]):
     """One resource a table. Each appends its evidence to `pulled`; parsed files are kept in `work` until dlt has loaded them.
 
     Raises SourceFailed naming the file, and the line where there is one.
     """
     if encoding not in ENCODINGS:
-        raise BadConfiguration(
-            f"sources.{system}.encoding must be one of {', '.join(ENCODINGS)}, not {encoding!r}."
-        )
+        raise BadConfiguration(f"sources.{system}.encoding must be one of {', '.join(ENCODINGS)}, not {encoding!r}.")
     if not folder.is_dir():
         raise SourceFailed(f"{system}: there is no folder {folder}.")
     manifest = read_manifest(system, folder)
@@ -123,9 +119,7 @@ def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str |
     found.sort()
     numbers = [number for number, _ in found]
     if len(set(numbers)) < len(numbers):
-        raise SourceFailed(
-            f"{system}: {folder} holds two files with the same part number for {table}; keep one."
-        )
+        raise SourceFailed(f"{system}: {folder} holds two files with the same part number for {table}; keep one.")
     missing = sorted(set(range(min(numbers[0], 1), numbers[-1])) - set(numbers))
     gap = f"part {missing[0]} of {table} is missing" if len(numbers) > 1 and missing else None
     return [path for _, path in found], gap
@@ -141,13 +135,10 @@ def parse_part(
     )
     missing = [column for column in columns if column not in present]
     if missing:
-        raise SourceFailed(
-            f"{part} has no column {missing[0]!r}; it has: {', '.join(map(repr, sorted(present)))}."
-        )
+        raise SourceFailed(f"{part} has no column {missing[0]!r}; it has: {', '.join(map(repr, sorted(present)))}.")
     extra = set(present) - set(columns)
     is_flat = not any(
-        present[column].startswith(("STRUCT", "MAP", "UNION")) or present[column].endswith("]")
-        for column in columns
+        present[column].startswith(("STRUCT", "MAP", "UNION")) or present[column].endswith("]") for column in columns
     )
     if kind == "parquet" and is_flat and not extra:
         return part, reader.execute(f"select count(*) from {relation}").fetchone()[0], extra
@@ -186,9 +177,7 @@ def csv_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -
     ), present
 
 
-def jsonl_relation(
-    reader: duckdb.DuckDBPyConnection, part: Path, encoding: str
-) -> tuple[str, dict[str, str]]:
+def jsonl_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -> tuple[str, dict[str, str]]:
     """Keys may differ from line to line; values become the text they were written as."""
     lines = f"read_ndjson_objects('{quoted(part)}', maximum_object_size={LONGEST_LINE})"
     kinds, keys = reader.execute(
@@ -201,18 +190,12 @@ def jsonl_relation(
     return f"(select {fields or 'null'} from {lines})", present
 
 
-def parquet_relation(
-    reader: duckdb.DuckDBPyConnection, part: Path, encoding: str
-) -> tuple[str, dict[str, str]]:
+def parquet_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -> tuple[str, dict[str, str]]:
     relation = f"read_parquet('{quoted(part)}', hive_partitioning=false)"
-    return relation, {
-        name: kind for name, kind, *_ in reader.execute(f"describe select * from {relation}").fetchall()
-    }
+    return relation, {name: kind for name, kind, *_ in reader.execute(f"describe select * from {relation}").fetchall()}
 
 
-def refuse_second_header(
-    reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], target: Path
-) -> None:
+def refuse_second_header(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], target: Path) -> None:
     """A header in the middle is what `cat` leaves; read as a record it would pass for one."""
     is_header = " and ".join(f"\"{column}\" = '{column}'" for column in columns)
     if reader.execute(f"select count(*) from '{quoted(target)}' where {is_header}").fetchone()[0]:

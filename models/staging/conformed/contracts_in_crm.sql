@@ -10,7 +10,7 @@ select
     interval,
     starts_on_stated,
     starts_on,
-    status is distinct from 'inactive' as is_in_scope,
+    (status is distinct from 'inactive') as is_in_scope,
 
     updated_at
 from {{ ref('stg_crm__deals') }}

@@ -5,7 +5,7 @@ select
     country,
     status_stated,
     status,
-    status is distinct from 'inactive' as is_in_scope,
+    (status is distinct from 'inactive') as is_in_scope,
 
     updated_at
 from {{ ref('stg_crm__customers') }}

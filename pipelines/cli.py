@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -65,9 +66,7 @@ def status() -> None:
     text, is_fresh = show.freshness(warehouse, now, STALE_AFTER_HOURS)
     typer.echo(text)
     if not is_fresh:
-        raise NotTrustworthy(
-            f"What is published is older than {STALE_AFTER_HOURS} hours. Run make reconcile on fresh exports."
-        )
+        raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours. Run make reconcile on fresh exports.")
 
 
 @app.command()
@@ -78,9 +77,7 @@ def accept_counts(
     """Let the counts that the last run refused through, once; the row stands in seeds/accepted_counts.csv."""
     accepted = run.accept_counts(reason.strip(), by.strip())
     for row in accepted:
-        typer.echo(
-            f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}"
-        )
+        typer.echo(f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}")
     typer.echo("Run make reconcile again; commit seeds/accepted_counts.csv so that git keeps who and why.")
 
 
@@ -113,10 +110,12 @@ def main() -> None:
         app()
     except Failure as failure:
         end(str(failure), failure.exit_code)
-    except (OSError, MemoryError) as error:
+    except Exception as error:
+        traceback.print_exc()
         end(
-            f"{error}. Nothing was published; {settings.state_folder()} holds what it held before. Mend it and run again.",
-            1,
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}. Nothing was published;"
+            f" {settings.state_folder()} holds what it held before. Mend what it names and run again.",
+            Failure.exit_code,
         )
 
 

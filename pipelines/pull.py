@@ -13,6 +13,8 @@ from pipelines.evidence import DDL, Pulled
 from pipelines.failures import BadConfiguration, Failure, SourceFailed
 from pipelines.sources.files import files
 
+OF_THIS_MACHINE = (OSError, MemoryError, duckdb.IOException, duckdb.OutOfMemoryException)
+
 
 def pull(folder: Path) -> None:
     """Fills `folder`/snapshot.duckdb with one schema a system, and `pulls` with the evidence.
@@ -29,9 +31,7 @@ def pull(folder: Path) -> None:
         progress=None,
     )
     pulled: list[Pulled] = []
-    for system in sorted(
-        {side["system"] for pair in settings.pairs().values() for side in (pair["left"], pair["right"])}
-    ):
+    for system in sorted({side["system"] for pair in settings.pairs().values() for side in (pair["left"], pair["right"])}):
         load(pipeline, system, folder, pulled)
     with duckdb.connect(snapshot) as connection:
         record(connection, pulled, started_at, fixed_clock)
@@ -77,14 +77,14 @@ def setting(system: str, name: str, default: str | None = None) -> str:
         ) from None
 
 
-def root_cause(error: BaseException, system: str) -> Failure:
-    """Our own failure from under dlt's, or dlt's as a SourceFailed."""
-    cause = error
-    while cause is not None:
-        if isinstance(cause, Failure):
-            return cause
-        last, cause = cause, cause.__cause__ or cause.__context__
-    return SourceFailed(f"{system}: loading failed: {type(last).__name__}: {str(last).splitlines()[0]}")
+def root_cause(error: BaseException, system: str) -> BaseException:
+    """Our own failure from under dlt's; this machine's (disk, memory) as it is; anything else as a SourceFailed."""
+    causes = [error]
+    while following := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(following)
+    ours = [cause for cause in causes if isinstance(cause, (Failure, *OF_THIS_MACHINE))]
+    last = causes[-1]
+    return ours[0] if ours else SourceFailed(f"{system}: loading failed: {type(last).__name__}: {str(last).splitlines()[0]}")
 
 
 def record(
@@ -106,9 +106,7 @@ def record(
     own_times = [table.exported_at or table.started_at for table in pulled]
     has_manifest = any(table.exported_at for table in pulled)
     as_of = fixed_clock or (min(own_times) if own_times else started_at)
-    source = (
-        "TALLYSTICK_AS_OF" if fixed_clock else "exported_at in manifest.json" if has_manifest else "start of the pull"
-    )
+    source = "TALLYSTICK_AS_OF" if fixed_clock else "exported_at in manifest.json" if has_manifest else "start of the pull"
     connection.execute("insert into pulls.runs values (?, ?, ?)", [as_of, source, started_at])
 
 

@@ -84,11 +84,7 @@ def accept_counts(reason: str, by: str) -> list[dict]:
         ).fetchall()
     beyond = sorted({check_name for *_, check_name, _, can_be_accepted in failed if not can_be_accepted})
     if not failed or beyond:
-        why = (
-            f"{beyond[0]} is evidence of an incomplete pull and can't be accepted"
-            if failed
-            else "the last run refused nothing"
-        )
+        why = f"{beyond[0]} is evidence of an incomplete pull and can't be accepted" if failed else "the last run refused nothing"
         raise BadConfiguration(f"There is nothing to accept: {why}. Nothing was written.")
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     accepted = [
@@ -111,9 +107,7 @@ def locked(state: Path) -> Iterator[tuple[Path, int]]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise AlreadyRunning(
-            f"Another run holds {state / 'lock'}; nothing was touched. Wait for it, then run again."
-        ) from None
+        raise AlreadyRunning(f"Another run holds {state / 'lock'}; nothing was touched. Wait for it, then run again.") from None
     try:
         yield state, lock
     finally:
@@ -138,11 +132,17 @@ def read_through(copy: Path, published: Path) -> None:
         with duckdb.connect(copy) as connection:
             for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
                 connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" as t')
+            version = connection.execute("select coalesce(max(history_version), 0) from marts.runs").fetchone()[0]
     except duckdb.Error as error:
         raise Failure(
             f"{published} can't be read ({str(error).splitlines()[0][:200]}); it was left as it is."
             " Put a backup in its place, or move it away to start a new history, and run again."
         ) from error
+    if version > settings.project_vars()["history_version"]:
+        raise Failure(
+            f"{published} was written by a newer Tallystick (history version {version}); it was left as it is."
+            " Update this checkout, or set TALLYSTICK_STATE to another folder, and run again."
+        )
 
 
 class Builder:

@@ -32,9 +32,7 @@ def parse_time(stated: str, where: str) -> datetime:
     except (TypeError, ValueError):
         time = None
     if time is None or time.tzinfo is None:
-        raise BadConfiguration(
-            f"{where} must be an ISO 8601 time with a zone, such as 2026-03-03T03:00:00Z, not {stated!r}."
-        )
+        raise BadConfiguration(f"{where} must be an ISO 8601 time with a zone, such as 2026-03-03T03:00:00Z, not {stated!r}.")
     return time.astimezone(UTC)
 
 
@@ -54,6 +52,7 @@ def needed_columns(system: str) -> dict[str, list[str]]:
     return tables
 
 
-def pairs() -> dict[str, dict]:
-    """The pairs and their sides, as dbt_project.yml states them."""
-    return yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]["reconciliations"]
+@cache
+def project_vars() -> dict:
+    """`vars` of dbt_project.yml."""
+    return yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 FAILED_CHECKS_SHOWN = 6
+KINDS_SHOWN = 13
+RELATIONS = "discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"
 
 
 def summary(warehouse: Path, console: Console) -> None:
@@ -53,7 +55,7 @@ select
     reconciliation, bucket, field, left_system, right_system,
     count(*) filter (status = 'open') as open,
     count(*) filter (status = 'in_flight') as in_flight,
-    count(*) filter (first_seen_at = last_seen_at and runs_seen = 1) as new,
+    count(*) filter (opened_at = last_seen_at) as new,
     max(age_hours) as oldest_hours
 from marts.discrepancies
 group by all
@@ -81,66 +83,43 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
 def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
     """The failed checks first: seen, wanted, and what to do."""
     names = ", ".join(run["reconciliation"] for run in untrusted)
-    lines = [
-        Text(
-            f"NOT TRUSTWORTHY: {names}. Nothing was compared or changed there; the list below is the last trusted one.",
-            "bold red",
-        )
-    ]
+    lines = [Text(f"NOT TRUSTWORTHY: {names}. No difference was opened, aged or resolved there.", "bold red")]
     for check in failed[:FAILED_CHECKS_SHOWN]:
-        lines.append(Text(f"  {check['reconciliation']} · {check['check_name']}: {plain(check['explanation'])}"))
+        lines.append(Text(f"  {check['reconciliation']}: {check['check_name']} ({check['side']})", "bold"))
+        lines.append(Text(f"    {plain(check['explanation'])}; {seen_and_wanted(check)}"))
     if len(failed) > FAILED_CHECKS_SHOWN:
         lines.append(Text(f"  … and {len(failed) - FAILED_CHECKS_SHOWN} more in marts.trust_checks"))
-    lines.append(
-        Text(
-            f"What to do: mend the export and run again; docs/trust/{failed[0]['check_name']}.md says how."
-            if failed
-            else "What to do: run again."
-        )
-    )
+    page = f"docs/trust/{failed[0]['check_name'] if failed else 'every_gate_is_in_force'}.md"
+    lines.append(Text(f"What to do: read {page}, mend the export and run make reconcile again."))
     if failed and all(check["can_be_accepted"] for check in failed):
-        lines.append(Text('If the change is genuine: tallystick accept-counts --reason "…" --by "…", then run again.'))
+        lines.append(Text('Is the change genuine? tallystick accept-counts --reason "…" --by "…", then run again.'))
     return Group(*lines, Text())
 
 
+def seen_and_wanted(check: dict) -> str:
+    wanted = f", expected {check['expected']:,g}" if check["expected"] is not None else ""
+    return f"observed {check['observed']:,g}{wanted}" if check["observed"] is not None else "nothing observed"
+
+
 def pairs_table(runs: list[dict]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("pair", "in scope", "", "verdict"):
-        table.add_column(heading)
-    for heading in ("matched", "open", "in flight", "new", "gone"):
-        table.add_column(heading, justify="right")
+    table = plain_table("pair", "in scope", "", "verdict", numbers=("matched", "open", "in flight", "new", "gone"))
     for run in runs:
         trusted = run["verdict"] == "trusted"
         table.add_row(
             run["reconciliation"],
             f"{run['left_system']} {number(run['left_in_scope'])}",
             f"{run['right_system']} {number(run['right_in_scope'])}",
-            Text(run["verdict"], "green" if trusted else "bold red"),
-            number(run["matched"]),
-            number(run["open"]),
-            number(run["in_flight"]),
-            number(run["opened"] if trusted else None),
-            number(run["resolved"] if trusted else None),
+            Text("trusted", "green") if trusted else Text("untrusted", "bold red"),
+            *(number(run[count]) for count in ("matched", "open", "in_flight")),
+            *(number(run[count] if trusted else None) for count in ("opened", "resolved")),
         )
     return table
 
 
-def kinds_table(kinds: list[dict], is_old: bool) -> Table:
-    title = "\nLast trusted list" if is_old else "\nDifferences"
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        header_style="bold",
-    )
-    for heading in ("pair", "bucket", "what it means"):
-        table.add_column(heading)
-    for heading in ("open", "in flight", "oldest"):
-        table.add_column(heading, justify="right")
-    for kind in kinds:
+def kinds_table(kinds: list[dict], is_old: bool) -> Group:
+    heading = "\nThe last trusted list" if is_old else "\nDifferences"
+    table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "new", "oldest"))
+    for kind in kinds[:KINDS_SHOWN]:
         meaning = {
             "left_only": f"in {kind['left_system']}, not in {kind['right_system']}",
             "right_only": f"in {kind['right_system']}, not in {kind['left_system']}",
@@ -150,10 +129,19 @@ def kinds_table(kinds: list[dict], is_old: bool) -> Table:
             kind["reconciliation"],
             kind["bucket"],
             meaning,
-            number(kind["open"]),
-            number(kind["in_flight"]),
+            *(number(kind[count]) for count in ("open", "in_flight", "new")),
             age(kind["oldest_hours"]),
         )
+    more = [Text(f"… and {len(kinds) - KINDS_SHOWN} more kinds")] if len(kinds) > KINDS_SHOWN else []
+    return Group(Text(heading, "bold"), table, *more)
+
+
+def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in texts:
+        table.add_column(heading, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -162,7 +150,7 @@ def footer(runs: list[dict], warehouse: Path) -> Group:
     since = (
         f"new and gone since the last trusted run of {run['before_as_of']:%Y-%m-%d %H:%M} UTC"
         if run["before_as_of"]
-        else "no baseline yet: the first trusted run; drops and jumps are judged from the next one on"
+        else "no baseline yet, drops and jumps are judged from the next run on"
     )
     unusable = sum((run["unreconcilable_left"] or 0) + (run["unreconcilable_right"] or 0) for run in runs)
     unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)
@@ -172,9 +160,7 @@ def footer(runs: list[dict], warehouse: Path) -> Group:
         Text(),
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s; {since}"),
         *map(Text, notes),
-        Text(
-            f"tables: {warehouse}, schema marts: discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"
-        ),
+        Text(f"tables: {warehouse}, schema marts: discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"),
     )
 
 
@@ -208,7 +194,7 @@ def freshness(warehouse: Path, now: datetime, hours: int) -> tuple[str, bool]:
 
 
 def number(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+    return "-" if value is None else f"{value:,}"
 
 
 def age(hours: float) -> str:

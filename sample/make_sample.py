@@ -185,9 +185,7 @@ def night_1():
 
 def night_2():
     """Life goes on, the sync catches up with that and with what was in flight. What was open stays as it was."""
-    for nth, account in enumerate(
-        rng.sample([a for a in accounts if a.role == "in step" and len(a.contracts) == 1], 11)
-    ):
+    for nth, account in enumerate(rng.sample([a for a in accounts if a.role == "in step" and len(a.contracts) == 1], 11)):
         account.role = "churned last night" if nth < 5 else "email moved"
         play(account, nth, NIGHT_2)
     for account in accounts:
@@ -228,12 +226,10 @@ def write(folder, exported_at):
 
 def export(folder, exported_at, **tables):
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = json.dumps(
-        {"exported_at": text(exported_at), "records": {name: len(rows) for name, rows in tables.items()}}
-    )
+    manifest = json.dumps({"exported_at": text(exported_at), "records": {name: len(rows) for name, rows in tables.items()}})
     (folder / "manifest.json").write_text(manifest + "\n", encoding="utf-8", newline="\n")
     for name, rows in tables.items():
-        with open(folder / f"{name}.csv", "w", encoding="utf-8", newline="") as file:
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([list(rows[0]), *(map(text, row.values()) for row in rows)])
 
 

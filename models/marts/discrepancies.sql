@@ -37,6 +37,7 @@ select
     ledger.last_seen_at,
     ledger.runs_seen,
     ledger.times_reopened,
+    ledger.opened_at,
     round(date_diff('second', ledger.first_seen_at, last_trusted.as_of) / 3600.0, 2)::double as age_hours,
     ledger.left_updated_at,
     ledger.right_updated_at,

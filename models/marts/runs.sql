@@ -47,6 +47,7 @@ now_run as (
         pairs.left_system, pairs.right_system,
         baselines.* exclude (reconciliation),
         bucket_counts.* exclude (reconciliation),
+        {{ var('history_version') }} as history_version,
         coalesce(changes.open, 0) as open,
         coalesce(changes.in_flight, 0) as in_flight,
         coalesce(changes.opened, 0) as opened,
@@ -74,5 +75,5 @@ all_runs as (
 select
     run_id, run_seq, fingerprint, reconciliation, as_of, verdict, left_system, right_system,
     left_rows, right_rows, left_in_scope, right_in_scope, matched, conflicts, left_only, right_only,
-    out_of_scope_left, out_of_scope_right, unreconcilable_left, unreconcilable_right, unreadable_left, unreadable_right, open, in_flight, opened, resolved, seconds
+    out_of_scope_left, out_of_scope_right, unreconcilable_left, unreconcilable_right, unreadable_left, unreadable_right, open, in_flight, opened, resolved, seconds, history_version
 from all_runs

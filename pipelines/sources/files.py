@@ -75,13 +75,13 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
             try:
                 target = work / f"{evidence.system}_{evidence.table_name}_{number}.parquet"
                 landed, records, extra = parse_part(reader, part, columns, encoding, target)
+            except (duckdb.IOException, duckdb.OutOfMemoryException):
+                raise
             except duckdb.Error as error:
                 raise SourceFailed(f"{evidence.system}: {part} can't be read: {reason(error)}") from error
             unmapped |= extra
             evidence.fetched += records
-            yield dlt.mark.with_file_import(
-                str(landed), "parquet", records, hints=pyarrow.parquet.read_schema(landed).empty_table()
-            )
+            yield dlt.mark.with_file_import(str(landed), "parquet", records, hints=pyarrow.parquet.read_schema(landed).empty_table())
     has_changed = [part.stat() for part in parts] != before and [
         (now.st_size, now.st_mtime_ns) for now in (part.stat() for part in parts)
     ] != [(then.st_size, then.st_mtime_ns) for then in before]
@@ -90,9 +90,7 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
     evidence.digest = digest.hexdigest()
     evidence.unmapped_columns = ", ".join(sorted(unmapped))
     evidence.end_seen = not has_changed and gap is None
-    evidence.end_evidence = (
-        "a file changed while it was read" if has_changed else gap or "every file was read to its end"
-    )
+    evidence.end_evidence = "a file changed while it was read" if has_changed else gap or "every file was read to its end"
     evidence.finished_at = datetime.now(UTC)
 
 
@@ -130,25 +128,18 @@ def parse_part(
 ) -> tuple[Path, int, set[str]]:
     """A Parquet file that holds the part's declared columns, its number of records, and the part's undeclared columns."""
     kind = FORMATS[part.suffix.lower()]
-    relation, present = {"csv": csv_relation, "jsonl": jsonl_relation, "parquet": parquet_relation}[kind](
-        reader, part, encoding
-    )
+    relation, present = {"csv": csv_relation, "jsonl": jsonl_relation, "parquet": parquet_relation}[kind](reader, part, encoding)
     missing = [column for column in columns if column not in present]
     if missing:
         raise SourceFailed(f"{part} has no column {missing[0]!r}; it has: {', '.join(map(repr, sorted(present)))}.")
     extra = set(present) - set(columns)
-    is_flat = not any(
-        present[column].startswith(("STRUCT", "MAP", "UNION")) or present[column].endswith("]") for column in columns
-    )
+    is_flat = not any(present[column].startswith(("STRUCT", "MAP", "UNION")) or present[column].endswith("]") for column in columns)
     if kind == "parquet" and is_flat and not extra:
         return part, reader.execute(f"select count(*) from {relation}").fetchone()[0], extra
     wanted = ", ".join(
-        f'"{column}"' if present[column] != "JSON" and is_flat else f'"{column}"::json::varchar as "{column}"'
-        for column in columns
+        f'"{column}"' if present[column] != "JSON" and is_flat else f'"{column}"::json::varchar as "{column}"' for column in columns
     )
-    records = reader.execute(
-        f"copy (select {wanted} from {relation}) to '{quoted(target)}' (format parquet)"
-    ).fetchone()[0]
+    records = reader.execute(f"copy (select {wanted} from {relation}) to '{quoted(target)}' (format parquet)").fetchone()[0]
     if kind == "csv":
         refuse_second_header(reader, part, columns, target)
     return target, records, extra
@@ -160,9 +151,7 @@ def csv_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -
         with part.open(encoding=ENCODINGS[encoding], newline="") as content:
             header = content.readline(LONGEST_LINE)
     except UnicodeDecodeError as error:
-        raise SourceFailed(
-            f'{part}, line 1, is not {encoding}; if it is Latin-1, set encoding = "latin-1" for its source.'
-        ) from error
+        raise SourceFailed(f'{part}, line 1, is not {encoding}; if it is Latin-1, set encoding = "latin-1" for its source.') from error
     if not header.strip():
         raise SourceFailed(f"{part}, line 1: there is no header; the file is empty.")
     delimiter = max(",;\t", key=header.count)
@@ -219,7 +208,8 @@ def reason(error: duckdb.Error) -> str:
     said = str(error)
     line = re.search(r"(?:CSV Error on Line|in line|line):? (\d+)", said)
     what = re.search(
-        r"Expected Number of Columns: \d+ Found: \d+|[^\n]*unterminated quote[^\n]*|Invalid unicode[^\n]*|Malformed JSON|Maximum line size[^\n]*|maximum_object_size[^\n]*|No magic bytes[^\n]*|invalid state",
+        r"Expected Number of Columns: \d+ Found: \d+|[^\n]*unterminated quote[^\n]*|Invalid unicode[^\n]*|Malformed JSON"
+        r"|Maximum line size[^\n]*|maximum_object_size[^\n]*|No magic bytes[^\n]*|invalid state",
         said,
     )
     return f"line {line[1]}: " * bool(line) + (what[0] if what else said.split("\n")[0])

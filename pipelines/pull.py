@@ -31,7 +31,8 @@ def pull(folder: Path) -> None:
         progress=None,
     )
     pulled: list[Pulled] = []
-    for system in sorted({side["system"] for pair in settings.pairs().values() for side in (pair["left"], pair["right"])}):
+    pairs = settings.project_vars()["reconciliations"].values()
+    for system in sorted({side["system"] for pair in pairs for side in (pair["left"], pair["right"])}):
         load(pipeline, system, folder, pulled)
     with duckdb.connect(snapshot) as connection:
         record(connection, pulled, started_at, fixed_clock)

@@ -13,8 +13,6 @@
         field: '{{ field.field }}',
         left_value: left_record.{{ shown }}::varchar,
         right_value: right_record.{{ shown }}::varchar,
-        is_left_unreadable: {{ unreadable('left_record', field) }},
-        is_right_unreadable: {{ unreadable('right_record', field) }},
         state: case
             when {{ unreadable('left_record', field) }} or {{ unreadable('right_record', field) }} then 'differs'
             {%- if field.same %}

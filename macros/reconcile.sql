@@ -187,7 +187,7 @@ read_again as (
         unnest(
             case
                 when bucket = 'conflict' then [c for c in compared if c.state != 'agrees']
-                else [{field: '', left_value: null, right_value: null, is_left_unreadable: false, is_right_unreadable: false, state: bucket}]
+                else [{field: '', left_value: null, right_value: null, state: bucket}]
             end
         ) as compared
     from classified
@@ -214,7 +214,7 @@ buckets as (
 
     select
         bucket, record_key, in_left, in_right, 1 as records,
-        compared.field, compared.left_value, compared.right_value, compared.is_left_unreadable, compared.is_right_unreadable, compared.state,
+        compared.field, compared.left_value, compared.right_value, compared.state,
         left_updated_at, right_updated_at, value_at_risk, currency, null as reason, null as record
     from read_again
     union all by name
@@ -237,8 +237,6 @@ select
     state::varchar as state,
     left_value::varchar as left_value,
     right_value::varchar as right_value,
-    coalesce(is_left_unreadable, false) as is_left_unreadable,
-    coalesce(is_right_unreadable, false) as is_right_unreadable,
     left_updated_at::timestamptz as left_updated_at,
     right_updated_at::timestamptz as right_updated_at,
     value_at_risk::decimal(38, 8) as value_at_risk,

@@ -20,7 +20,9 @@ baselines as (
         any_value(records) filter (side = 'left') as left_rows,
         any_value(records) filter (side = 'right') as right_rows,
         any_value(records_in_scope) filter (side = 'left') as left_in_scope,
-        any_value(records_in_scope) filter (side = 'right') as right_in_scope
+        any_value(records_in_scope) filter (side = 'right') as right_in_scope,
+        any_value(unreadable) filter (side = 'left') as unreadable_left,
+        any_value(unreadable) filter (side = 'right') as unreadable_right
     from {{ ref('baselines') }}
     group by reconciliation
 

@@ -21,6 +21,19 @@ counted as (
 
 ),
 
+-- Where a system wrote something (x_stated) that could not be read as what it should be (x).
+unreadable as (
+
+    select parsed.reconciliation, parsed.side, sum(greatest(stated.records_with_value - parsed.records_with_value, 0))::bigint as unreadable
+    from {{ ref('counted_columns') }} as parsed
+    inner join {{ ref('counted_columns') }} as stated
+        on parsed.reconciliation = stated.reconciliation
+        and parsed.side = stated.side
+        and parsed.column_name || '_stated' = stated.column_name
+    group by all
+
+),
+
 -- A shrink that a person accepted starts the high-water mark anew, or it would be refused again every night for a month.
 accepted_shrinks as (
 
@@ -51,6 +64,7 @@ high_water as (
 
 select
     counted.*,
+    coalesce(unreadable.unreadable, 0) as unreadable,
     last_run.run_id as last_run_id,
     last_run.as_of as last_as_of,
     last_run.records as last_records,
@@ -59,4 +73,5 @@ select
 from counted
 left join trusted_runs as last_run
     on last_run.reconciliation = counted.reconciliation and last_run.side = counted.side and last_run.is_last
+left join unreadable on unreadable.reconciliation = counted.reconciliation and unreadable.side = counted.side
 left join high_water on high_water.reconciliation = counted.reconciliation and high_water.side = counted.side

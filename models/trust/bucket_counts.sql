@@ -22,9 +22,7 @@ select
     coalesce(sum(records) filter (bucket = 'out_of_scope' and in_left), 0)::bigint as out_of_scope_left,
     coalesce(sum(records) filter (bucket = 'out_of_scope' and in_right), 0)::bigint as out_of_scope_right,
     count(*) filter (bucket = 'unreconcilable' and in_left) as unreconcilable_left,
-    count(*) filter (bucket = 'unreconcilable' and in_right) as unreconcilable_right,
-    count(*) filter (is_left_unreadable) as unreadable_left,
-    count(*) filter (is_right_unreadable) as unreadable_right
+    count(*) filter (bucket = 'unreconcilable' and in_right) as unreconcilable_right
 from pairs
 left join comparisons on comparisons.reconciliation = pairs.reconciliation
 group by pairs.reconciliation

@@ -16,6 +16,7 @@ renamed as (
         {{ trimmed('source.country') }} as country,
 
         {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ trimmed('source.updated_at') }} as updated_at_stated,
         {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
     from source
 

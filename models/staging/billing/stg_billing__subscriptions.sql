@@ -37,6 +37,7 @@ renamed as (
         {{ parsed('source.started_at', 'timestamptz') }}::date as starts_on,
 
         {{ parsed('source.canceled_at', 'timestamptz') }} as canceled_at,
+        {{ trimmed('source.updated_at') }} as updated_at_stated,
         {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
     from source
     left join status_map on status_map.word = {{ normalise_caseless('source.status') }}

@@ -12,5 +12,6 @@ select
     starts_on,
     (status is distinct from 'inactive') as is_in_scope,
 
+    updated_at_stated,
     updated_at
 from {{ ref('stg_billing__subscriptions') }}

@@ -24,7 +24,8 @@ subscriptions_per_customer as (
             when bool_or(status = 'paused') then 'paused'
             else 'inactive'
         end as status,
-        max(updated_at) as updated_at
+        max(updated_at) as updated_at,
+        bool_or(updated_at is null and updated_at_stated is not null) as has_unreadable_time
     from subscriptions
     group by customer_key
 
@@ -43,7 +44,12 @@ joined as (
         end as status_stated,
         case when subscriptions_per_customer.customer_key is null then 'inactive' else subscriptions_per_customer.status end as status,
 
-        greatest(customers.updated_at, subscriptions_per_customer.updated_at) as updated_at
+        -- A time that can't be read leaves the latest change unknown.
+        coalesce(customers.updated_at_stated, subscriptions_per_customer.updated_at::varchar) as updated_at_stated,
+        case
+            when not coalesce(has_unreadable_time, false) and (customers.updated_at is not null or customers.updated_at_stated is null)
+                then greatest(customers.updated_at, subscriptions_per_customer.updated_at)
+        end as updated_at
     from customers
     left join subscriptions_per_customer on customers.customer_key = subscriptions_per_customer.customer_key
 
@@ -58,5 +64,6 @@ select
     status,
     (status is distinct from 'inactive') as is_in_scope,
 
+    updated_at_stated,
     updated_at
 from joined

@@ -76,6 +76,8 @@ all_runs as (
 
 select
     run_id, run_seq, fingerprint, reconciliation, as_of, verdict, left_system, right_system,
-    left_rows, right_rows, left_in_scope, right_in_scope, matched, conflicts, left_only, right_only,
-    out_of_scope_left, out_of_scope_right, unreconcilable_left, unreconcilable_right, unreadable_left, unreadable_right, open, in_flight, opened, resolved, seconds, history_version
+    left_rows, right_rows, left_in_scope, right_in_scope,
+    matched, conflicts, left_only, right_only, out_of_scope_left, out_of_scope_right,
+    unreconcilable_left, unreconcilable_right, unreadable_left, unreadable_right,
+    open, in_flight, opened, resolved, seconds, history_version
 from all_runs

@@ -1,30 +1,37 @@
-{# The parts of reconcile() that speak of one field or one side. #}
+{# Second pass of reconcile(): the records of unsettled keys, and which of those keys can be laid beside anything. #}
+{% macro records_read_again(scope, value, currency) -%}
+left_records as materialized (
 
-{# The system wrote something there, and it could not be read as what it should be. #}
-{% macro unreadable(side, field) -%}
-    {%- if field.stated -%} ({{ side }}.{{ field.stated }} is not null and {{ side }}.{{ field.field }} is null)
-    {%- else -%} false {%- endif -%}
-{%- endmacro %}
+    {{ records_to_read('left_side', scope, value, currency) }}
 
-{% macro compared_field(field) -%}
-    {%- set left, right = normalised('left_record.' ~ field.field, field.normalise), normalised('right_record.' ~ field.field, field.normalise) -%}
-    {%- set shown = field.stated or field.field -%}
-    {
-        field: '{{ field.field }}',
-        left_value: left_record.{{ shown }}::varchar,
-        right_value: right_record.{{ shown }}::varchar,
-        state: case
-            when {{ unreadable('left_record', field) }} or {{ unreadable('right_record', field) }} then 'differs'
-            {%- if field.same %}
-            when left_record.{{ field.same }} is distinct from right_record.{{ field.same }} then 'not_compared'
-            {%- endif %}
-            {%- if field.tolerance %}
-            when abs({{ left }} - {{ right }}) <= {{ field.tolerance }} then 'agrees'
-            {%- endif %}
-            when {{ left }} is distinct from {{ right }} then 'differs'
-            else 'agrees'
-        end
-    }
+),
+
+right_records as materialized (
+
+    {{ records_to_read('right_side', scope, value, currency) }}
+
+),
+
+-- A key that is empty, or stands twice on either side, can't be laid beside anything: its whole group is set apart.
+unusable_keys as (
+
+    select record_key from left_records where is_unusable
+    union
+    select record_key from right_records where is_unusable
+
+),
+
+left_usable as (
+
+    select * from left_records where not is_unusable and record_key not in (select record_key from unusable_keys where record_key is not null)
+
+),
+
+right_usable as (
+
+    select * from right_records where not is_unusable and record_key not in (select record_key from unusable_keys where record_key is not null)
+
+)
 {%- endmacro %}
 
 {% macro records_to_read(side, scope, value, currency) -%}

@@ -1,0 +1,62 @@
+{# First pass of reconcile(): hash the canonical fields, group by the key's hash, and settle what agrees. #}
+{% macro settled_keys(reconciliation, fields, scope) -%}
+-- mask: 1 in left, 2 in right, 4 in scope
+stacked as (
+
+    select *, case when {{ scope }} then 5 else 1 end as mask from left_side
+    union all by name
+    select *, case when {{ scope }} then 6 else 2 end as mask from right_side
+
+),
+
+fingerprints as (
+
+    select
+        hash(coalesce(record_key, '')) as key_hash,
+        mask::utinyint as mask,
+        case
+            when record_key is not null
+                {%- for field in fields if field.stated %} and not {{ unreadable('stacked', field) }}{% endfor %}
+                then hash({% for field in fields %}{{ normalised(field.field, field.normalise) }}{{ ', ' if not loop.last }}{% endfor %})
+        end as row_hash
+    from stacked
+
+),
+
+keys as (
+
+    select key_hash, bit_or(mask) as mask, count(*) as records, bit_xor(row_hash) as row_hashes
+    from fingerprints
+    group by key_hash
+
+),
+
+watched as (
+
+    select distinct hash(record_key) as key_hash
+    from {{ source('published_judge', 'ledger') }}
+    where reconciliation = '{{ reconciliation }}' and resolved_at is null
+
+),
+
+-- Two records, one a side, with equal hashes: settled, and only counted. All others keep their key and are read again.
+settled as materialized (
+
+    select
+        case
+            when records = 2 and mask & 3 = 3 and row_hashes = 0 and key_hash not in (select key_hash from watched) then null
+            else key_hash
+        end as key_hash,
+        mask & 4 = 4 as is_in_scope,
+        count(*) as keys
+    from keys
+    group by all
+
+),
+
+unsettled as (
+
+    select key_hash from settled where key_hash is not null
+
+)
+{%- endmacro %}

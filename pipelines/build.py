@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 
+LEAN = ("--quiet", "--no-write-json", "--log-level-file", "info")  # a third less of dbt's own work; nobody reads the rest
 SEVERITY_THAT_STOPS = {
     "severity": "ERROR",
     "warn_if": "!= 0",
@@ -26,7 +27,7 @@ def main() -> int:
 
     answers, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr
     os.dup2(2, 1)
-    parsed = dbtRunner().invoke(["--quiet", "parse"])
+    parsed = dbtRunner().invoke([*LEAN, "parse"])
     if not parsed.success:
         tell(answers, {"failure": str(parsed.exception or "the project does not parse")})
         return 1
@@ -35,7 +36,7 @@ def main() -> int:
     if not command:
         return 1
     threading.Thread(target=die_with_the_run, daemon=True).start()
-    built = dbtRunner(manifest=parsed.result).invoke(["--quiet", *command])
+    built = dbtRunner(manifest=parsed.result).invoke([*LEAN, *command])
     if built.result is None:
         tell(answers, {"failure": str(built.exception or "dbt did not finish")})
         return 1

@@ -109,7 +109,7 @@ def main() -> None:
     try:
         app()
     except Failure as failure:
-        end(str(failure), failure.exit_code)
+        end(f"{failure} {failure.way_out}".strip(), failure.exit_code)
     except Exception as error:
         traceback.print_exc()
         end(

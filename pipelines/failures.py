@@ -2,21 +2,24 @@
 
 
 class Failure(Exception):
-    """Ends the command with `exit_code`."""
+    """Ends the command with `exit_code`; `way_out` says what state was left and the next command, where the text does not."""
 
     exit_code = 1
+    way_out = ""
 
 
 class BadConfiguration(Failure):
     """A setting is missing, unknown or cannot be read."""
 
     exit_code = 2
+    way_out = "Nothing was touched; correct it and run the command again."
 
 
 class SourceFailed(Failure):
     """A side could not be read, so nothing was compared."""
 
     exit_code = 3
+    way_out = "Nothing was published, yesterday's tables are as they were; mend the export and run make reconcile again."
 
 
 class NotTrustworthy(Failure):

@@ -62,7 +62,7 @@ def published() -> Path:
     """The published warehouse. Raises BadConfiguration where there is none yet."""
     warehouse = settings.state_folder() / PUBLISHED
     if not warehouse.exists():
-        raise BadConfiguration(f"There is no {warehouse} yet. Run make reconcile first.")
+        raise BadConfiguration(f"There is no {warehouse} yet; run make reconcile first.")
     return warehouse
 
 
@@ -72,7 +72,7 @@ def accept_counts(reason: str, by: str) -> list[dict]:
     Raises BadConfiguration where nothing was refused, or where evidence failed, which nobody can accept away.
     """
     if not reason or not by:
-        raise BadConfiguration("accept-counts needs both --reason and --by; nothing was written.")
+        raise BadConfiguration("accept-counts needs both --reason and --by.")
     with duckdb.connect(published(), read_only=True) as connection:
         failed = connection.execute(
             """
@@ -85,7 +85,7 @@ def accept_counts(reason: str, by: str) -> list[dict]:
     beyond = sorted({check_name for *_, check_name, _, can_be_accepted in failed if not can_be_accepted})
     if not failed or beyond:
         why = f"{beyond[0]} is evidence of an incomplete pull and can't be accepted" if failed else "the last run refused nothing"
-        raise BadConfiguration(f"There is nothing to accept: {why}. Nothing was written.")
+        raise BadConfiguration(f"There is nothing to accept: {why}.")
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     accepted = [
         {"reconciliation": pair, "run_id": run_id, "side": side, "check_name": check, "observed": observed,

@@ -4,6 +4,7 @@ DuckDB's readers parse, strictly; dlt loads what they wrote. What arrives untype
 """
 
 import csv
+import glob
 import hashlib
 import json
 import re
@@ -21,6 +22,7 @@ from pipelines.settings import parse_time
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1"}
+OTHER_ENCODING = 'if it is Latin-1, set encoding = "latin-1" for its source.'
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -67,7 +69,7 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
     digest = hashlib.sha256()
     unmapped = set()
     with duckdb.connect() as reader:
-        reader.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false; set memory_limit = '1GB'")
+        reader.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false; set memory_limit = '2GB'")
         reader.execute(f"set temp_directory = '{quoted(work / 'spill')}'")
         for number, part in enumerate(parts):
             with part.open("rb") as content:
@@ -77,8 +79,8 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
                 landed, records, extra = parse_part(reader, part, columns, encoding, target)
             except (duckdb.IOException, duckdb.OutOfMemoryException):
                 raise
-            except duckdb.Error as error:
-                raise SourceFailed(f"{evidence.system}: {part} can't be read: {reason(error)}") from error
+            except (duckdb.Error, pyarrow.ArrowException) as error:
+                raise SourceFailed(f"{evidence.system}: {part} can't be read: {reason(error, part)}") from error
             unmapped |= extra
             evidence.fetched += records
             yield dlt.mark.with_file_import(str(landed), "parquet", records, hints=pyarrow.parquet.read_schema(landed).empty_table())
@@ -127,31 +129,28 @@ def parse_part(
     reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], encoding: str, target: Path
 ) -> tuple[Path, int, set[str]]:
     """A Parquet file that holds the part's declared columns, its number of records, and the part's undeclared columns."""
-    kind = FORMATS[part.suffix.lower()]
-    relation, present = {"csv": csv_relation, "jsonl": jsonl_relation, "parquet": parquet_relation}[kind](reader, part, encoding)
+    read = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}[FORMATS[part.suffix.lower()]]
+    query, present = read(reader, part, columns, encoding)
     missing = [column for column in columns if column not in present]
     if missing:
         raise SourceFailed(f"{part} has no column {missing[0]!r}; it has: {', '.join(map(repr, sorted(present)))}.")
     extra = set(present) - set(columns)
-    is_flat = not any(present[column].startswith(("STRUCT", "MAP", "UNION")) or present[column].endswith("]") for column in columns)
-    if kind == "parquet" and is_flat and not extra:
-        return part, reader.execute(f"select count(*) from {relation}").fetchone()[0], extra
-    wanted = ", ".join(
-        f'"{column}"' if present[column] != "JSON" and is_flat else f'"{column}"::json::varchar as "{column}"' for column in columns
-    )
-    records = reader.execute(f"copy (select {wanted} from {relation}) to '{quoted(target)}' (format parquet)").fetchone()[0]
-    if kind == "csv":
+    if query is None:
+        return part, pyarrow.parquet.read_metadata(part).num_rows, extra
+    records = reader.execute(f"copy ({query}) to '{quoted(target)}' (format parquet)").fetchone()[0]
+    if read is read_csv:
         refuse_second_header(reader, part, columns, target)
     return target, records, extra
 
 
-def csv_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -> tuple[str, dict[str, str]]:
-    """The delimiter is the one of , ; tab that the header has most of; every column is text."""
+def read_csv(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], encoding: str) -> tuple[str, list[str]]:
+    """A query of the declared columns as text, and the names in the header. The delimiter is the one of , ; tab it has most of."""
+    with part.open("rb") as content:
+        first_line = content.readline(LONGEST_LINE).split(b"\r")[0]
     try:
-        with part.open(encoding=ENCODINGS[encoding], newline="") as content:
-            header = content.readline(LONGEST_LINE)
+        header = first_line.decode(ENCODINGS[encoding])
     except UnicodeDecodeError as error:
-        raise SourceFailed(f'{part}, line 1, is not {encoding}; if it is Latin-1, set encoding = "latin-1" for its source.') from error
+        raise SourceFailed(f"{part}, line 1, is not {encoding}; {OTHER_ENCODING}") from error
     if not header.strip():
         raise SourceFailed(f"{part}, line 1: there is no header; the file is empty.")
     delimiter = max(",;\t", key=header.count)
@@ -159,57 +158,105 @@ def csv_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -
     doubled = [name for name in names if names.count(name) > 1]
     if doubled:
         raise SourceFailed(f"{part}, line 1: the column {doubled[0]!r} stands twice in the header.")
-    present = dict.fromkeys(names, "VARCHAR")
+    positions = ", ".join(f"'{name if name in columns else f'undeclared {n}'}': 'VARCHAR'" for n, name in enumerate(names))
     return (
-        f"read_csv('{quoted(part)}', auto_detect=false, header=true, delim='{delimiter}', quote='\"', escape='\"', strict_mode=true,"
-        f" encoding='{encoding}', max_line_size={LONGEST_LINE}, buffer_size={2 * LONGEST_LINE}, columns={struct(present)})"
-    ), present
+        f"select {', '.join(column for column in columns if column in names) or 'null'} from read_csv({matching(part)},"
+        f" auto_detect=false, header=true, delim='{delimiter}', quote='\"', escape='\"', strict_mode=true, encoding='{encoding}',"
+        f" max_line_size={LONGEST_LINE}, buffer_size={2 * LONGEST_LINE}, columns={{{positions}}})"
+    ), names
 
 
-def jsonl_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -> tuple[str, dict[str, str]]:
-    """Keys may differ from line to line; values become the text they were written as."""
-    lines = f"read_ndjson_objects('{quoted(part)}', maximum_object_size={LONGEST_LINE})"
+def read_jsonl(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], encoding: str) -> tuple[str, list[str]]:
+    """A query of the declared keys as the text they were written as, and all keys: they may differ from line to line."""
+    lines = f"read_ndjson_objects({matching(part)}, maximum_object_size={LONGEST_LINE})"
     kinds, keys = reader.execute(
         f"select list(distinct json_type(json)), list_distinct(flatten(list(distinct json_keys(json)))) from {lines}"
     ).fetchone()
     if set(kinds or []) - {"OBJECT"}:
         raise SourceFailed(f"{part}: every line must be one JSON object.")
-    present = dict.fromkeys(keys or [], "VARCHAR")
-    fields = ", ".join(f'json ->> \'$."{key}"\' as "{key}"' for key in present if re.fullmatch(r"\w+", key))
-    return f"(select {fields or 'null'} from {lines})", present
+    wanted = [f"{json_text(column)} as {column}" for column in columns if column in (keys or [])]
+    return f"select {', '.join(wanted) or 'null'} from {lines}", keys or []
 
 
-def parquet_relation(reader: duckdb.DuckDBPyConnection, part: Path, encoding: str) -> tuple[str, dict[str, str]]:
-    relation = f"read_parquet('{quoted(part)}', hive_partitioning=false)"
-    return relation, {name: kind for name, kind, *_ in reader.execute(f"describe select * from {relation}").fetchall()}
+def json_text(key: str) -> str:
+    """A key's value as text. DuckDB reads fractions as doubles; the digits as written are taken where they are that double."""
+    value, written = f"json ->> '$.{key}'", f"regexp_extract(json, '\"{key}\"\\s*:\\s*(-?[0-9][0-9.eE+-]*)', 1)"
+    return (
+        f"case when json_type(json, '$.{key}') is distinct from 'DOUBLE' then {value}"
+        f" when try_cast({written} as double) = ({value})::double then {written}"
+        f" else error('a number under {key} would lose digits; write it as a string') end"
+    )
+
+
+def read_parquet(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], encoding: str) -> tuple[str | None, list[str]]:
+    """No query where the file can be imported as it is; else one that turns what is nested or uncommon into text."""
+    schema = pyarrow.parquet.read_schema(part)
+    if schema.names == columns and all(map(is_common, schema.types)):
+        return None, schema.names
+    wanted = [
+        column if is_common(kind) else f"to_json({column})::varchar as {column}" if is_nested(kind) else f"{column}::varchar as {column}"
+        for column, kind in ((column, schema.field(column).type) for column in columns if column in schema.names)
+    ]
+    return f"select {', '.join(wanted) or 'null'} from read_parquet({matching(part)}, hive_partitioning=false)", schema.names
+
+
+def is_common(kind: pyarrow.DataType) -> bool:
+    """Types that dlt and DuckDB carry unchanged."""
+    types = pyarrow.types
+    is_number = types.is_boolean(kind) or types.is_floating(kind) or types.is_decimal128(kind)
+    is_number = is_number or (types.is_integer(kind) and not types.is_uint64(kind))
+    is_time = types.is_date32(kind) or (types.is_timestamp(kind) and kind.unit in ("ms", "us"))
+    return is_number or is_time or types.is_string(kind) or types.is_large_string(kind)
+
+
+def is_nested(kind: pyarrow.DataType) -> bool:
+    return pyarrow.types.is_nested(kind)
 
 
 def refuse_second_header(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], target: Path) -> None:
     """A header in the middle is what `cat` leaves; read as a record it would pass for one."""
-    is_header = " and ".join(f"\"{column}\" = '{column}'" for column in columns)
-    if reader.execute(f"select count(*) from '{quoted(target)}' where {is_header}").fetchone()[0]:
+    is_header = " and ".join(f"trim({column}, ' \ufeff') = '{column}'" for column in columns)
+    if reader.execute(f"select count(*) from {matching(target)} where {is_header}").fetchone()[0]:
         with part.open("rb") as content:
-            header = content.readline().lstrip(b"\xef\xbb\xbf").strip()
-            line = next((number for number, line in enumerate(content, 2) if line.strip() == header), "?")
+            header = bare(content.readline())
+            line = next((number for number, line in enumerate(content, 2) if bare(line) == header), "?")
         raise SourceFailed(f"{part}, line {line}: the header stands there again.")
 
 
-def struct(columns: dict[str, str]) -> str:
-    """Column names and types as a DuckDB struct literal."""
-    return "{" + ", ".join(f"'{quoted(name)}': '{kind}'" for name, kind in columns.items()) + "}"
+def bare(line: bytes) -> bytes:
+    return line.replace(b"\xef\xbb\xbf", b"").replace(b" ", b"").strip()
+
+
+def matching(path: Path) -> str:
+    """This path and no other, as a literal for DuckDB, which would take [ ] and * for a pattern."""
+    return f"'{quoted(glob.escape(str(path)))}'"
 
 
 def quoted(text: Path | str) -> str:
     return str(text).replace("'", "''")
 
 
-def reason(error: duckdb.Error) -> str:
-    """DuckDB's reason without the record it quotes: the line, and what is wrong with it."""
+def reason(error: Exception, part: Path) -> str:
+    """The reader's reason without the record it quotes: the line, and what is wrong with it."""
     said = str(error)
-    line = re.search(r"(?:CSV Error on Line|in line|line):? (\d+)", said)
+    line = re.search(r"CSV Error on Line: (\d+)", said)
     what = re.search(
         r"Expected Number of Columns: \d+ Found: \d+|[^\n]*unterminated quote[^\n]*|Invalid unicode[^\n]*|Malformed JSON"
-        r"|Maximum line size[^\n]*|maximum_object_size[^\n]*|No magic bytes[^\n]*|invalid state",
+        r"|Maximum line size[^\n]*|maximum_object_size[^\n]*|No magic bytes[^\n]*|invalid state|a number under[^\n]*",
         said,
     )
-    return f"line {line[1]}: " * bool(line) + (what[0] if what else said.split("\n")[0])
+    where = f"line {line[1]}: " if line else f"line {malformed_line(part)}: " if "Malformed JSON" in said else ""
+    hint = f" {OTHER_ENCODING}" if "Invalid unicode" in said else ""
+    return where + (what[0] if what else said.split("\n")[0]) + hint
+
+
+def malformed_line(part: Path) -> int | str:
+    """The first line that is no JSON; DuckDB counts from another one."""
+    with part.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                json.loads(line or "null")
+            except ValueError:
+                if line.strip():
+                    return number
+    return "?"

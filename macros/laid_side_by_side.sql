@@ -10,7 +10,7 @@ joined as (
         left_record.updated_at as left_updated_at,
         right_record.updated_at as right_updated_at,
         coalesce(left_record.record_value, right_record.record_value) as value_at_risk,
-        coalesce(left_record.record_currency, right_record.record_currency) as currency,
+        case when left_record.record_value is null then right_record.record_currency else left_record.record_currency end as currency,
         [
             {%- for field in fields %}
             {{ compared_field(field) }}{{ ',' if not loop.last }}

@@ -26,5 +26,18 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Typed or null: what arrived as text is parsed, what arrived typed stays. Naive times are UTC. #}
-{% macro parsed(value, data_type) -%} try_cast({{ trimmed(value) }} as {{ data_type }}) {%- endmacro %}
+{# A plain decimal number that fits exactly, or null: no exponent, no separator but the point, nothing to round. #}
+{% macro parsed_number(value, whole_digits, decimals) -%}
+    case
+        when regexp_full_match({{ trimmed(value) }}, '[+-]?([0-9]{1,{{ whole_digits }}}([.][0-9]{0,{{ decimals }}}0*)?|[.][0-9]{1,{{ decimals }}}0*)')
+            then try_cast({{ trimmed(value) }} as decimal({{ whole_digits + decimals }}, {{ decimals }}))
+    end
+{%- endmacro %}
+
+{# An ISO 8601 date or time that exists, or null; without a zone it is UTC. #}
+{% macro parsed_time(value) -%}
+    case
+        when regexp_full_match({{ trimmed(value) }}, '\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d([.]\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)?)?)?')
+            then try_cast({{ trimmed(value) }} as timestamptz)
+    end
+{%- endmacro %}

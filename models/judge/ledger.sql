@@ -21,9 +21,9 @@ sightings as (
 
 ),
 
-closings as (
+unseen as (
 
-    select * from {{ ref('closings') }}
+    select * from {{ ref('unseen') }}
 
 ),
 
@@ -45,17 +45,11 @@ seen as (
 
 ),
 
--- In flight: a side's record changed less than the lag ago, and the difference was first seen less than the lag ago as well,
--- so that a record which is touched every hour can't hide it. No timestamp is never young.
 after as (
 
     select
         discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value,
-        case
-            when greatest(left_updated_at, right_updated_at) > as_of - to_seconds((lag_hours * 3600)::bigint)
-                and first_seen_at > as_of - to_seconds((lag_hours * 3600)::bigint) then 'in_flight'
-            else 'open'
-        end as status,
+        {{ within_lag('left_updated_at', 'right_updated_at', 'first_seen_at', 'as_of', 'lag_hours') }} as status,
         left_updated_at, right_updated_at, value_at_risk, currency,
         first_seen_at, as_of as last_seen_at, run_id as last_seen_run, runs_seen,
         times_reopened + is_reopened::integer as times_reopened,
@@ -65,13 +59,18 @@ after as (
     union all by name
     select
         before.* exclude (status, resolved_at, resolved_in_run, resolution),
-        case when closings.discrepancy_id is null then before.status else 'resolved' end as status,
-        case when closings.discrepancy_id is null then before.resolved_at else this_run.as_of end as resolved_at,
-        case when closings.discrepancy_id is null then before.resolved_in_run else this_run.run_id end as resolved_in_run,
-        coalesce(closings.resolution, before.resolution) as resolution
+        case
+            when unseen.resolution is not null then 'resolved'
+            when unseen.discrepancy_id is not null then
+                {{ within_lag('left_updated_at', 'right_updated_at', 'first_seen_at', 'this_run.as_of', 'unseen.lag_hours') }}
+            else before.status
+        end as status,
+        case when unseen.resolution is null then before.resolved_at else this_run.as_of end as resolved_at,
+        case when unseen.resolution is null then before.resolved_in_run else this_run.run_id end as resolved_in_run,
+        coalesce(unseen.resolution, before.resolution) as resolution
     from before
     cross join this_run
-    left join closings on closings.discrepancy_id = before.discrepancy_id
+    left join unseen on unseen.discrepancy_id = before.discrepancy_id
     anti join sightings on sightings.discrepancy_id = before.discrepancy_id
 
 )

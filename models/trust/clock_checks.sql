@@ -33,12 +33,18 @@ last_runs as (
 ),
 
 -- A gate is a dbt test on trust_checks; one that is missing, switched off or softened to a warning is no gate.
+required as (
+
+    select unnest({{ gate_names() }}) as check_name
+
+),
+
 gates as (
 
-    select
-        count(*) filter (not is_in_force) as missing,
-        string_agg(check_name, ', ' order by check_name) filter (not is_in_force) as names
-    from {{ source('pulls', 'gates') }}
+    select count(*) as missing, string_agg(required.check_name, ', ' order by required.check_name) as names
+    from required
+    left join {{ source('pulls', 'gates') }} as gates on required.check_name = gates.check_name
+    where gates.is_in_force is not true
 
 ),
 

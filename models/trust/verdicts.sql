@@ -13,20 +13,13 @@ reported as (
     from {{ ref('checks') }}
     group by reconciliation
 
-),
-
-gates as (
-
-    select list(check_name) as check_names from {{ source('pulls', 'gates') }}
-
 )
 
 select
     pairs.reconciliation,
     case
-        when reported.has_passed_all and len(gates.check_names) > 0 and list_has_all(reported.check_names, gates.check_names) then 'trusted'
+        when reported.has_passed_all and list_has_all(reported.check_names, {{ gate_names() }}) then 'trusted'
         else 'not trustworthy'
     end as verdict
 from pairs
-cross join gates
-left join reported on reported.reconciliation = pairs.reconciliation
+left join reported on pairs.reconciliation = reported.reconciliation

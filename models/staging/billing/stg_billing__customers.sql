@@ -15,9 +15,9 @@ renamed as (
         {{ trimmed('source.email') }} as email,
         {{ trimmed('source.country') }} as country,
 
-        {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ parsed_time('source.created_at') }} as created_at,
         {{ trimmed('source.updated_at') }} as updated_at_stated,
-        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+        {{ parsed_time('source.updated_at') }} as updated_at
     from source
 
 )

@@ -28,17 +28,17 @@ renamed as (
         {{ trimmed('source.status') }} as status_stated,
         status_map.status,
         {{ trimmed('source.plan') }} as plan,
-        {{ parsed('source.amount_minor', 'decimal(28, 4)') }} * currencies.minor_unit as amount,
+        ({{ parsed_number('source.amount_minor', 24, 4) }}) * currencies.minor_unit as amount,
         {{ trimmed('source.amount_minor') }} as amount_minor,
         currencies.exponent as currency_exponent,
         {{ normalise_identifier('source.currency') }} as currency,
         {{ trimmed('source.interval') }} as interval,
         {{ trimmed('source.started_at') }} as starts_on_stated,
-        {{ parsed('source.started_at', 'timestamptz') }}::date as starts_on,
+        ({{ parsed_time('source.started_at') }})::date as starts_on,
 
-        {{ parsed('source.canceled_at', 'timestamptz') }} as canceled_at,
+        {{ parsed_time('source.canceled_at') }} as canceled_at,
         {{ trimmed('source.updated_at') }} as updated_at_stated,
-        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+        {{ parsed_time('source.updated_at') }} as updated_at
     from source
     left join status_map on status_map.word = {{ normalise_caseless('source.status') }}
     left join currencies on currencies.currency = {{ normalise_identifier('source.currency') }}

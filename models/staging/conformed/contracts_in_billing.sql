@@ -4,7 +4,11 @@ select
     status_stated,
     status,
     plan,
-    coalesce(rtrim(left(amount::varchar, currency_exponent - 8), '.'), amount_minor || ' minor units') as amount_stated,
+    case
+        when amount is null then amount_minor || ' minor units'
+        when ends_with(amount::varchar, repeat('0', 8 - currency_exponent)) then rtrim(left(amount::varchar, currency_exponent - 8), '.')
+        else rtrim(amount::varchar, '0')
+    end as amount_stated,
     amount,
     currency,
     interval,

@@ -25,6 +25,7 @@ subscriptions_per_customer as (
             else 'inactive'
         end as status,
         max(updated_at) as updated_at,
+        max(updated_at_stated) as updated_at_stated,
         bool_or(updated_at is null and updated_at_stated is not null) as has_unreadable_time
     from subscriptions
     group by customer_key
@@ -45,7 +46,7 @@ joined as (
         case when subscriptions_per_customer.customer_key is null then 'inactive' else subscriptions_per_customer.status end as status,
 
         -- A time that can't be read leaves the latest change unknown.
-        coalesce(customers.updated_at_stated, subscriptions_per_customer.updated_at::varchar) as updated_at_stated,
+        coalesce(customers.updated_at_stated, subscriptions_per_customer.updated_at_stated) as updated_at_stated,
         case
             when not coalesce(has_unreadable_time, false) and (customers.updated_at is not null or customers.updated_at_stated is null)
                 then greatest(customers.updated_at, subscriptions_per_customer.updated_at)

@@ -24,9 +24,9 @@ renamed as (
         {{ trimmed('source.status') }} as status_stated,
         status_map.status,
 
-        {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ parsed_time('source.created_at') }} as created_at,
         {{ trimmed('source.updated_at') }} as updated_at_stated,
-        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+        {{ parsed_time('source.updated_at') }} as updated_at
     from source
     left join status_map on status_map.word = {{ normalise_caseless('source.status') }}
 

@@ -22,15 +22,15 @@ renamed as (
         status_map.status,
         {{ trimmed('source.plan') }} as plan,
         {{ trimmed('source.amount') }} as amount_stated,
-        {{ parsed('source.amount', 'decimal(38, 8)') }} as amount,
+        {{ parsed_number('source.amount', 20, 8) }} as amount,
         {{ normalise_identifier('source.currency') }} as currency,
         {{ trimmed('source.interval') }} as interval,
         {{ trimmed('source.starts_on') }} as starts_on_stated,
-        {{ parsed('source.starts_on', 'timestamptz') }}::date as starts_on,
+        ({{ parsed_time('source.starts_on') }})::date as starts_on,
 
-        {{ parsed('source.created_at', 'timestamptz') }} as created_at,
+        {{ parsed_time('source.created_at') }} as created_at,
         {{ trimmed('source.updated_at') }} as updated_at_stated,
-        {{ parsed('source.updated_at', 'timestamptz') }} as updated_at
+        {{ parsed_time('source.updated_at') }} as updated_at
     from source
     left join status_map on status_map.word = {{ normalise_caseless('source.stage') }}
 

@@ -1,5 +1,5 @@
--- Open differences that a trusted run did not see, and what it saw instead. Only evidence closes one: a key that can't be
--- compared this time (it now stands twice, or its currency differs) is not here, so its difference stays open.
+-- Open differences that a trusted run did not see, and what it saw instead. Only evidence closes one: where the key can't be compared
+-- this time (it now stands twice, or the field's currency differs), there is no resolution and the difference stays.
 {{ config(database='snapshot') }}
 
 with
@@ -21,6 +21,7 @@ records as (
     select
         reconciliation, record_key,
         any_value(bucket) as bucket,
+        any_value(lag_hours) as lag_hours,
         bool_or(bucket = 'unreconcilable') as is_unreconcilable,
         list(field) filter (state = 'not_compared') as fields_not_compared
     from {{ ref('comparisons') }}
@@ -31,13 +32,13 @@ records as (
 
 select
     was_open.discrepancy_id,
+    records.lag_hours,
     case
         when records.record_key is null then 'gone from both sides'
+        when records.is_unreconcilable or list_contains(records.fields_not_compared, was_open.field) then null
         when records.bucket = 'out_of_scope' then 'out of scope on both sides'
-        when records.bucket in ('left_only', 'right_only') then 'superseded: now ' || replace(records.bucket, '_', ' ')
+        when records.bucket != was_open.bucket and records.bucket != 'matched' then 'superseded: now ' || replace(records.bucket, '_', ' ')
         else 'both sides agree'
     end as resolution
 from was_open
 left join records on records.reconciliation = was_open.reconciliation and records.record_key = was_open.record_key
-where not coalesce(records.is_unreconcilable, false)
-    and not coalesce(list_contains(records.fields_not_compared, was_open.field), false)

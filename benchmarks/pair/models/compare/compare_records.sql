@@ -1,0 +1,20 @@
+{{ reconcile(
+    reconciliation='records',
+    left=ref('records_in_crm'),
+    right=ref('records_in_billing'),
+    key='record_number',
+    fields=[
+        {'field': 'name', 'normalise': 'text'},
+        {'field': 'email', 'normalise': 'caseless'},
+        {'field': 'status', 'normalise': 'text'},
+        {'field': 'country', 'normalise': 'text'},
+        {'field': 'plan', 'normalise': 'text'},
+        {'field': 'amount', 'normalise': 'exact', 'tolerance': 0.01},
+        {'field': 'currency', 'normalise': 'text'},
+        {'field': 'starts_on', 'normalise': 'exact'},
+    ],
+    lag_hours=24,
+    scope='is_in_scope',
+    value='amount',
+    currency='currency',
+) }}

@@ -1,0 +1,230 @@
+"""The commands as people type them: the sample's story, and what each says and exits with."""
+
+import subprocess
+
+import duckdb
+import pytest
+from conftest import contents, copy_project
+
+COUNTS = """
+    select
+        reconciliation, bucket, field, count(*) filter (status = 'open') as open, count(*) filter (status = 'in_flight') as in_flight
+    from marts.discrepancies group by all order by all
+"""
+OPEN_ON_BOTH_NIGHTS = {
+    ("contracts", "conflict", "amount", 4), ("contracts", "conflict", "currency", 2), ("contracts", "conflict", "interval", 2),
+    ("contracts", "conflict", "plan", 6), ("contracts", "conflict", "starts_on", 1), ("contracts", "conflict", "status", 31),
+    ("contracts", "right_only", "", 13), ("customers", "conflict", "status", 31), ("customers", "right_only", "", 13),
+}  # fmt: skip
+
+
+def test_night_1_tells_the_story(first_night):
+    counts = first_night.query(COUNTS)
+    assert {row[:4] for row in counts if row[3]} == OPEN_ON_BOTH_NIGHTS
+    assert {(pair, bucket, field, in_flight) for pair, bucket, field, _, in_flight in counts if in_flight} == {
+        ("customers", "conflict", "status", 3), ("customers", "conflict", "email", 7), ("customers", "conflict", "country", 4),
+        ("customers", "left_only", "", 3), ("contracts", "conflict", "status", 3), ("contracts", "left_only", "", 3),
+    }  # fmt: skip
+    assert first_night.query(
+        """
+        select reconciliation, as_of::varchar, verdict, left_in_scope, right_in_scope, open, in_flight, opened, resolved,
+            unreconcilable_left, unreconcilable_right
+        from marts.runs order by all desc
+        """
+    ) == [
+        ("customers", "2026-03-03 03:00:00+00", "trusted", 1180, 1224, 44, 17, 61, 0, 1, 0),
+        ("contracts", "2026-03-03 03:00:00+00", "trusted", 1237, 1281, 59, 6, 65, 0, 1, 0),
+    ]
+    out = (first_night.folder / "out.txt").read_text()
+    for said in ("crm 1,180", "billing 1,224", "trusted", "no baseline yet", "2 records without a usable key", "warehouse.duckdb"):
+        assert said in out
+
+
+def test_every_record_of_both_sides_is_in_exactly_one_bucket(first_night, second_night):
+    for world in (first_night, second_night.world):
+        assert world.query(
+            """
+            select count(*) from marts.runs
+            where left_rows != matched + conflicts + left_only + out_of_scope_left + unreconcilable_left
+                or right_rows != matched + conflicts + right_only + out_of_scope_right + unreconcilable_right
+            """
+        ) == [(0,)]
+    rows = first_night.query("select reconciliation, left_rows, right_rows from marts.runs order by all")
+    assert rows == [("contracts", 1446, 1413), ("customers", 1366, 1293)]
+
+
+def test_night_2_resolves_what_was_in_flight_and_opens_nothing(second_night):
+    world = second_night.world
+    assert {row[:4] for row in world.query(COUNTS)} == OPEN_ON_BOTH_NIGHTS
+    assert world.query("select count(*) from marts.discrepancies where status != 'open' or runs_seen != 2 or age_hours != 24") == [(0,)]
+    last = "run_seq = (select max(run_seq) from marts.runs)"
+    assert world.query(
+        f"""
+        select reconciliation, verdict, left_in_scope, right_in_scope, open, in_flight, opened, resolved
+        from marts.runs where {last} order by all desc
+        """
+    ) == [("customers", "trusted", 1181, 1225, 44, 0, 0, 17), ("contracts", "trusted", 1238, 1282, 59, 0, 0, 6)]
+    assert world.query(
+        """
+        select reconciliation, resolution, count(*) from marts.discrepancy_history
+        where resolved_at is not null group by all order by all
+        """
+    ) == [
+        ("contracts", "both sides agree", 3),
+        ("contracts", "out of scope on both sides", 3),
+        ("customers", "both sides agree", 14),
+        ("customers", "out of scope on both sides", 3),
+    ]
+    assert "new and gone since" in second_night.ran.out and "2026-03-03 03:00 UTC" in second_night.ran.out
+
+
+def test_the_same_night_again_changes_nothing_and_fail_on_open_exits_6(first_night, yesterday):
+    ran = yesterday.reconcile("--quiet", "--fail-on", "open")
+    assert (ran.code, ran.err) == (6, "")
+    assert contents(yesterday) == contents(first_night)
+    assert "customers" in ran.out and "44" in ran.out
+    assert "\x1b" not in ran.out and "\r" not in ran.out
+
+
+def test_counts_gives_two_numbers_a_pair_and_publishes_nothing(yesterday):
+    yesterday.use_night(2)
+    before = yesterday.fingerprint()
+    ran = yesterday.run("counts")
+    assert (ran.code, ran.err, yesterday.fingerprint()) == (0, "", before)
+    assert "customers: crm 1,181, billing 1,225 in scope; 44 apart" in ran.out
+    assert "contracts: crm 1,238, billing 1,282 in scope; 44 apart" in ran.out
+
+
+def test_status_is_fresh_within_36_hours_and_stale_after(yesterday):
+    fresh = yesterday.run("status", TALLYSTICK_AS_OF="2026-03-04T15:00:00Z")
+    assert (fresh.code, fresh.err) == (0, "")
+    assert "customers: fresh, last trusted run 000001-" in fresh.out and "as of 2026-03-03 03:00 UTC, 36 h ago" in fresh.out
+    stale = yesterday.run("status", TALLYSTICK_AS_OF="2026-03-04T15:00:01Z")
+    assert stale.code == 4
+    assert "customers: STALE, last trusted run 000001-" in stale.out and "contracts: STALE" in stale.out
+    assert "older than 36 hours. Run make reconcile" in stale.err
+    by_the_machine = yesterday.run("status")
+    assert (by_the_machine.code, "STALE" in by_the_machine.out) == (4, True)
+
+
+def test_status_of_a_pair_that_was_never_trusted_is_stale(yesterday):
+    with duckdb.connect(yesterday.warehouse) as connection:
+        connection.execute("update marts.runs set verdict = 'not trustworthy' where reconciliation = 'contracts'")
+    ran = yesterday.run("status", TALLYSTICK_AS_OF="2026-03-03T04:00:00Z")
+    assert ran.code == 4
+    assert "contracts: STALE, no run was ever trusted" in ran.out and "customers: fresh" in ran.out
+
+
+@pytest.mark.parametrize("command", [["status"], ["accept-counts", "--reason", "x", "--by", "y"]])
+def test_before_the_first_run_there_is_nothing_to_tell(world, command):
+    ran = world.run(*command)
+    assert ran.code == 2
+    assert "There is no" in ran.err and "Run make reconcile first." in ran.err
+    assert not world.state.exists()
+
+
+def test_demo_plays_both_nights_in_a_state_of_its_own(yesterday):
+    before = yesterday.fingerprint()
+    ran = yesterday.run("demo")
+    assert (ran.code, ran.err, yesterday.fingerprint()) == (0, "", before)
+    first, second = ran.out.split("night-2:")
+    assert "1,180" in first and "1,224" in first and "1,181" in second and "1,225" in second
+    with duckdb.connect(yesterday.state / "demo/warehouse.duckdb", read_only=True) as connection:
+        assert connection.execute("select count(distinct run_id) from marts.runs where verdict = 'trusted'").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"TALLYSTICK_AS_OF": "yesterday"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
+        ({"TALLYSTICK_AS_OF": "2026-03-03T03:00:00"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
+        ({"SOURCES__CRM__CONNECTOR": "telepathy"}, "sources.crm.connector is 'telepathy'; this version knows 'files'."),
+        ({"SOURCES__CRM__CONNECTOR": ""}, "sources.crm.connector"),
+        ({"SOURCES__CRM__ENCODING": "ebcdic"}, "sources.crm.encoding must be one of utf-8, latin-1"),
+    ],
+)
+def test_bad_configuration_exits_2_and_yesterday_stays(yesterday, changes, sentence):
+    before = yesterday.fingerprint()
+    ran = yesterday.reconcile(**changes)
+    assert (ran.code, yesterday.fingerprint()) == (2, before)
+    assert sentence in ran.err
+    assert "Traceback" not in ran.err + ran.out
+
+
+def test_a_setting_that_is_nowhere_names_both_ways_to_set_it(yesterday, project_template, tmp_path):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    config = yesterday.project / ".dlt/config.toml"
+    config.write_text(config.read_text().replace('connector = "files"', ""))
+    ran = yesterday.reconcile()
+    assert ran.code == 2
+    assert ".connector is not set; set it in .dlt/config.toml or as SOURCES__" in ran.err
+
+
+@pytest.mark.parametrize("arguments", [["reconcile", "--fail-on", "monday"], ["reconsile"], ["accept-counts", "--reason", "x"]])
+def test_arguments_nobody_knows_exit_2(world, arguments):
+    ran = world.run(*arguments)
+    assert ran.code == 2
+    assert "Usage:" in ran.err
+    assert not world.state.exists()
+
+
+def test_it_runs_from_any_folder(yesterday):
+    """A cron job starts in its own home. The settings are the project's, so an unreadable export must be all that fails."""
+    (yesterday.crm / "customers.csv").write_text("")
+    done = subprocess.run(yesterday.command("reconcile"), cwd=yesterday.folder, env=yesterday.environment(), capture_output=True, text=True)
+    assert (done.returncode, "the file is empty" in done.stderr) == (3, True), done.stderr
+
+
+def test_help_names_every_command(world):
+    ran = world.run("--help")
+    assert ran.code == 0
+    for command in ("reconcile", "counts", "status", "accept-counts", "demo"):
+        assert command in ran.out
+
+
+def test_accept_counts_after_a_trusted_run_has_nothing_to_accept(yesterday):
+    seed = yesterday.project / "seeds/accepted_counts.csv"
+    before = seed.read_text()
+    ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
+    assert ran.code == 2
+    assert "There is nothing to accept: the last run refused nothing. Nothing was written." in ran.err
+    assert seed.read_text() == before
+
+
+def test_accept_counts_wants_a_reason_and_a_name(yesterday):
+    ran = yesterday.run("accept-counts", "--reason", "  ", "--by", "Ana")
+    assert ran.code == 2
+    assert "needs both --reason and --by; nothing was written" in ran.err
+
+
+def test_accept_counts_never_accepts_evidence(yesterday):
+    with duckdb.connect(yesterday.warehouse) as connection:
+        connection.execute("update marts.trust_checks set passed = false where check_name in ('pull_finished', 'no_implausible_drop')")
+    seed = yesterday.project / "seeds/accepted_counts.csv"
+    before = seed.read_text()
+    ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
+    assert ran.code == 2
+    assert "pull_finished is evidence of an incomplete pull and can't be accepted. Nothing was written." in ran.err
+    assert seed.read_text() == before
+
+
+def test_a_genuine_shrink_is_refused_then_accepted_with_who_and_why(yesterday, project_template, tmp_path):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    yesterday.use_night(2)
+    for table in ("crm/customers", "crm/deals", "billing/customers", "billing/subscriptions"):
+        yesterday.cut(yesterday.folder / f"{table}.csv", 0.79)
+    clock = {"TALLYSTICK_AS_OF": "2026-03-04T03:00:00Z"}
+    refused = yesterday.reconcile(**clock)
+    assert refused.code == 4
+    assert "no_implausible_drop" in refused.out and "tallystick accept-counts --reason" in refused.out
+    accepted = yesterday.run("accept-counts", "--reason", "the B brand, sold", "--by", "Ana", **clock)
+    assert accepted.code == 0
+    assert "accepted for customers: no_implausible_drop (left), observed" in accepted.out
+    _header, *rows = (yesterday.project / "seeds/accepted_counts.csv").read_text().splitlines()
+    assert len(rows) == 4 and all(',"the B brand, sold",Ana,' in row for row in rows)
+    again = yesterday.reconcile(**clock)
+    assert again.code == 0, again.out + again.err
+    assert set(yesterday.verdicts().values()) == {"trusted"}
+    explained = yesterday.query("select explanation from marts.trust_checks where accepted_by = 'Ana'")
+    assert len(explained) == 4
+    assert all("accepted by Ana: the B brand, sold" in explanation for (explanation,) in explained)

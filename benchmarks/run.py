@@ -84,14 +84,12 @@ class Bench:
         with duckdb.connect() as connection:
             connection.execute(f"attach '{self.work / 'baseline.duckdb'}' as baseline (read_only)")
             connection.execute(f"attach '{self.state / 'warehouse.duckdb'}' as warehouse (read_only)")
-            ours, theirs = (
-                f"select {columns} from warehouse.marts.discrepancies",
-                f"select {columns} from baseline.differences",
+            ours = f"select {columns} from warehouse.marts.discrepancies"
+            theirs = f"select {columns} from baseline.differences"
+            more, fewer, rows = (
+                connection.execute(f"select count(*) from ({query})").fetchone()[0]
+                for query in (f"{ours} except all {theirs}", f"{theirs} except all {ours}", theirs)
             )
-            more, fewer, rows = connection.execute(
-                f"select (select count(*) from ({ours} except all {theirs})), (select count(*) from ({theirs} except all {ours})),"
-                " (select count(*) from baseline.differences)"
-            ).fetchone()
         if more or fewer:
             raise SystemExit(f"another answer than the baseline's: {more:,} rows more, {fewer:,} fewer, of {rows:,}")
         return rows
@@ -130,8 +128,8 @@ def compare(bench: Bench) -> dict:
 
 def middle(runs: list[dict]) -> dict:
     """The run with the median time, with every run's time beside it."""
-    ordered = sorted(runs, key=lambda run: run["seconds"])
-    return ordered[len(runs) // 2] | {"all_seconds": [round(run["seconds"], 3) for run in runs]}
+    ordered = sorted(runs, key=lambda measured: measured["seconds"])
+    return ordered[len(runs) // 2] | {"all_seconds": [round(measured["seconds"], 3) for measured in runs]}
 
 
 def pull(bench: Bench) -> dict:
@@ -168,7 +166,7 @@ def whole(bench: Bench) -> dict:
         bench.clear()
         runs.append(must(RECONCILE, bench.environment(exports), bench.project).record())
         bench.assert_same_answer()
-    peak = max(run["peak_bytes"] for run in runs)
+    peak = max(measured["peak_bytes"] for measured in runs)
     return {"baseline": middle(baselines), "reconcile": middle(runs) | {"peak_bytes": peak}}
 
 
@@ -208,8 +206,8 @@ def held_against(database: Path, answer: Path) -> str:
         more, fewer = connection.execute(
             f"select (select count(*) from ({theirs} except {ours})), (select count(*) from ({ours} except {theirs}))"
         ).fetchone()
-    what = "the same fields" if "field" in grain else "the same records, no fields"
-    return what if not more and not fewer else f"records without fields: {more:,} more, {fewer:,} fewer"
+    what = "fields" if "field" in grain else "records, no fields"
+    return f"the same {what}" if not more and not fewer else f"other {what}: {more:,} more, {fewer:,} fewer"
 
 
 def sample(repeat: int, work: Path) -> dict:

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,10 @@ def test_hostile_values_are_stored_verbatim_and_obeyed_nowhere(bait):
     assert "\x1b" not in trusted.out + trusted.err
 
 
+WRITTEN = Path(tempfile.gettempdir()) / f"tallystick-was-here-{os.getpid()}"
 REACHING_OUT = {
     "reads_a_file": "select content as run_id from read_text('/etc/passwd')",
-    "writes_a_file": "{{ config(pre_hook=\"copy (select 1) to '/tmp/tallystick-was-here'\") }} select 1 as run_id",
+    "writes_a_file": "{{ config(pre_hook=\"copy (select 1) to '__WRITTEN__'\") }} select 1 as run_id",
     "unlocks_the_engine": "{{ config(pre_hook='set global enable_external_access = true') }} select 1 as run_id",
     "loads_an_extension": "{{ config(pre_hook='load httpfs') }} select 1 as run_id",
 }
@@ -100,15 +102,15 @@ def test_no_model_can_reach_the_file_system(yesterday, project_template, tmp_pat
     yesterday.project = copy_project(project_template, tmp_path / "project")
     before = yesterday.fingerprint()
     for name, sql in REACHING_OUT.items():
-        (yesterday.project / f"models/trust/{name}.sql").write_text(sql)
+        (yesterday.project / f"models/trust/{name}.sql").write_text(sql.replace("__WRITTEN__", str(WRITTEN)))
     ran = yesterday.reconcile()
     assert (ran.code, yesterday.fingerprint()) == (1, before)
     assert "dbt failed in" in ran.err
     log = (yesterday.state / "logs/dbt.log").read_text()
     for name in REACHING_OUT:
-        assert re.search(rf"ERROR creating sql table model trust\.{name}\b", log)
+        assert re.search(rf"ERROR creating sql table model snapshot\.trust\.{name}\b", log)
     assert "disabled by configuration" in log and "configuration has been locked" in log
-    assert not Path("/tmp/tallystick-was-here").exists()
+    assert not WRITTEN.exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup reconcile counts demo status accept-counts test sweep lint bench clean
+.PHONY: help setup reconcile counts demo status test sweep lint bench clean
 
 help: ## List what can be run
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -12,11 +12,12 @@ acceptances as (
 
     select accepted.*
     from {{ ref('accepted_counts') }} as accepted
-    where not exists (
-        select 1 from {{ ref('trusted_runs') }} as trusted_runs
-        where trusted_runs.reconciliation = accepted.reconciliation
-            and trusted_runs.run_seq >= left(accepted.run_id, 6)::integer
-    )
+    where accepted.run_id in (select run_id from {{ source('published_marts', 'runs') }})
+        and not exists (
+            select 1 from {{ ref('trusted_runs') }} as trusted_runs
+            where trusted_runs.reconciliation = accepted.reconciliation
+                and trusted_runs.run_seq >= left(accepted.run_id, 6)::integer
+        )
     qualify row_number() over (partition by reconciliation, side, check_name order by accepted_at desc) = 1
 
 )

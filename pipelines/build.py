@@ -18,6 +18,7 @@ SEVERITY_THAT_STOPS = {
     "enabled": True,
     "limit": None,
     "where": None,
+    "fail_calc": "count(*)",
 }
 
 

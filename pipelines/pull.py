@@ -6,6 +6,7 @@ from pathlib import Path
 import dlt
 import duckdb
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines import settings
@@ -70,6 +71,8 @@ def setting(system: str, name: str, default: str | None = None) -> str:
     """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it."""
     try:
         return dlt.config[f"sources.{system}.{name}"]
+    except TomlProviderReadException as error:
+        raise BadConfiguration(f"{settings.ROOT / '.dlt'} holds a file that is no TOML: {error}") from error
     except (KeyError, ConfigFieldMissingException):
         if default is not None:
             return default

@@ -46,8 +46,11 @@ def count(say: Callable[[str], None]) -> list[tuple]:
         with Builder(state, lock) as builder:
             say("pulling both sides")
             pull_beside(builder, folder)
-            refuse_errors(builder.build(["build", "--select", "+counted_columns", "pairs"]))
+            refuse_errors(builder.build(["build", "--exclude-resource-type", "test", "--select", "+counted_columns", "+pull_checks"]))
         with duckdb.connect(folder / SNAPSHOT, read_only=True) as connection:
+            refused = connection.execute("select explanation from trust.pull_checks where not passed").fetchall()
+            if refused:
+                raise NotTrustworthy(f"The pull was not whole: {refused[0][0]}. Nothing was counted; mend the export and run again.")
             return connection.execute(
                 """
                 select pairs.reconciliation, left_system, any_value(records_in_scope) filter (side = 'left'),
@@ -193,12 +196,13 @@ class Builder:
         line = self.process.stdout.readline()
         message = json.loads(line) if line else {"failure": f"the dbt process ended with {self.process.wait()}"}
         if "failure" in message:
-            raise Failure(f"dbt failed: {message['failure']}. Nothing was published; see state/logs/dbt.log.")
+            raise Failure(f"dbt failed: {message['failure']}. Nothing was published; see {settings.state_folder()}/logs/dbt.log.")
         return message
 
 
 def pull_beside(builder: Builder, folder: Path) -> list[dict]:
     """Pulls while dbt starts. dlt is imported only here: it takes half a second that dbt's start hides."""
+    os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called
     from pipelines.pull import pull, record_gates
 
     pull(folder)
@@ -214,7 +218,7 @@ def refuse_errors(results: list[dict]) -> None:
         first = failed[0]
         raise Failure(
             f"dbt failed in {first['name']}: {' '.join((first['message'] or first['status']).split())[:300]}."
-            " Nothing was published; see state/logs/dbt.log."
+            f" Nothing was published; see {settings.state_folder()}/logs/dbt.log."
         )
 
 
@@ -223,7 +227,7 @@ def refuse_silent_gates(results: list[dict], gates: list[dict]) -> None:
     reported = {result["gate"] for result in results if result["status"] in ("pass", "fail")}
     silent = sorted({gate["check_name"] for gate in gates if gate["is_in_force"]} - reported)
     if silent:
-        raise NotTrustworthy(f"The gate {silent[0]} did not report, so nothing was published; see state/logs/dbt.log.")
+        raise NotTrustworthy(f"The gate {silent[0]} did not report, so nothing was published; see {settings.state_folder()}/logs/dbt.log.")
 
 
 def publish(folder: Path, state: Path) -> None:

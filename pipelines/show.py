@@ -20,13 +20,14 @@ def summary(warehouse: Path, console: Console) -> None:
         runs = rows(connection, LAST_RUN)
         failed = rows(connection, FAILED_CHECKS)
         kinds = rows(connection, OPEN_BY_KIND)
+        unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
     untrusted = [run for run in runs if run["verdict"] != "trusted"]
     if untrusted:
         console.print(what_failed(untrusted, failed))
     console.print(pairs_table(runs))
     if kinds:
         console.print(kinds_table(kinds, is_old=bool(untrusted)))
-    console.print(footer(runs, warehouse))
+    console.print(footer(runs, unusable, warehouse))
 
 
 LAST_RUN = """
@@ -97,8 +98,10 @@ def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
 
 
 def seen_and_wanted(check: dict) -> str:
-    wanted = f", expected {check['expected']:,g}" if check["expected"] is not None else ""
-    return f"observed {check['observed']:,g}{wanted}" if check["observed"] is not None else "nothing observed"
+    seen, wanted = (
+        "nothing" if check[name] is None else f"{check[name]:,.4f}".rstrip("0").rstrip(".") for name in ("observed", "expected")
+    )
+    return f"observed {seen}" + (f", expected {wanted}" if check["expected"] is not None else "")
 
 
 def pairs_table(runs: list[dict]) -> Table:
@@ -111,7 +114,7 @@ def pairs_table(runs: list[dict]) -> Table:
             f"{run['right_system']} {number(run['right_in_scope'])}",
             Text("trusted", "green") if trusted else Text("untrusted", "bold red"),
             *(number(run[count]) for count in ("matched", "open", "in_flight")),
-            *(number(run[count] if trusted else None) for count in ("opened", "resolved")),
+            *(number(run[count] if trusted and run["before_run_id"] else None) for count in ("opened", "resolved")),
         )
     return table
 
@@ -132,7 +135,7 @@ def kinds_table(kinds: list[dict], is_old: bool) -> Group:
             *(number(kind[count]) for count in ("open", "in_flight", "new")),
             age(kind["oldest_hours"]),
         )
-    more = [Text(f"… and {len(kinds) - KINDS_SHOWN} more kinds")] if len(kinds) > KINDS_SHOWN else []
+    more = [Text(f"… and {len(kinds) - KINDS_SHOWN} more kinds in marts.discrepancies")] if len(kinds) > KINDS_SHOWN else []
     return Group(Text(heading, "bold"), table, *more)
 
 
@@ -145,17 +148,16 @@ def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
     return table
 
 
-def footer(runs: list[dict], warehouse: Path) -> Group:
-    run = runs[0]
+def footer(runs: list[dict], unusable: int, warehouse: Path) -> Group:
+    run = max(runs, key=lambda run: run["before_run_id"] or "")
     since = (
         f"new and gone since the last trusted run of {run['before_as_of']:%Y-%m-%d %H:%M} UTC"
         if run["before_as_of"]
         else "no baseline yet, drops and jumps are judged from the next run on"
     )
-    unusable = sum((run["unreconcilable_left"] or 0) + (run["unreconcilable_right"] or 0) for run in runs)
     unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)
-    notes = [f"{unusable} records without a usable key: marts.unreconcilable"] if unusable else []
-    notes += [f"{unread} values could not be read; they stand as conflicts"] if unread else []
+    notes = [f"records without a usable key: {unusable}, in marts.unreconcilable"] if unusable else []
+    notes += [f"values that could not be read: {unread}, by side in marts.runs, by column in trust.side_counts"] if unread else []
     return Group(
         Text(),
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s; {since}"),
@@ -174,7 +176,8 @@ def freshness(warehouse: Path, now: datetime, hours: int) -> tuple[str, bool]:
             select
                 reconciliation, max(as_of) filter (verdict = 'trusted') as trusted_as_of,
                 arg_max(run_id, run_seq) filter (verdict = 'trusted') as run_id, arg_max(verdict, run_seq) as verdict
-            from marts.runs group by reconciliation order by reconciliation desc
+            from marts.runs group by reconciliation
+            having max(run_seq) = (select max(run_seq) from marts.runs) order by reconciliation desc
             """,
         )
     lines, is_fresh = [], bool(pairs)

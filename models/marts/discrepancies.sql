@@ -38,12 +38,12 @@ select
     ledger.runs_seen,
     ledger.times_reopened,
     ledger.opened_at,
-    round(date_diff('second', ledger.first_seen_at, last_trusted.as_of) / 3600.0, 2)::double as age_hours,
+    round(date_diff('second', ledger.first_seen_at, coalesce(last_trusted.as_of, ledger.last_seen_at)) / 3600.0, 2)::double as age_hours,
     ledger.left_updated_at,
     ledger.right_updated_at,
     ledger.value_at_risk,
     ledger.currency,
-    last_trusted.run_id
+    coalesce(last_trusted.run_id, ledger.last_seen_run) as run_id
 from ledger
 inner join pairs on pairs.reconciliation = ledger.reconciliation
-inner join last_trusted on last_trusted.reconciliation = ledger.reconciliation
+left join last_trusted on last_trusted.reconciliation = ledger.reconciliation

@@ -78,7 +78,7 @@ checks as (
         round(last_null_share + most_null_share_rise, 4),
         not has_baseline or null_share - last_null_share <= most_null_share_rise,
         caveat || coalesce(
-            format('{:.0f} % of {} in {} is empty; ', 100 * null_share, silent_column, system)
+            format('{:.0f} % of {} in {} has no usable value; ', 100 * null_share, silent_column, system)
             || format('in the last trusted run {:.0f} % was', 100 * last_null_share), 'nothing to hold the columns against'
         )
     from sides

@@ -18,7 +18,9 @@ pulls as (
 
     select
         reconciliation,
-        date_diff('minute', min(coalesce(exported_at, started_at)), max(coalesce(exported_at, started_at))) / 60.0 as hours_apart
+        date_diff('minute', min(coalesce(exported_at, started_at)), max(coalesce(exported_at, started_at))) / 60.0 as hours_apart,
+        arg_min(system, coalesce(exported_at, started_at)) as earlier_system,
+        case when count(exported_at) between 1 and count(*) - 1 then ' (only one has a manifest)' else '' end as caveat
     from {{ ref('pulled_tables') }}
     group by reconciliation
 
@@ -55,14 +57,15 @@ checks as (
         round(hours_apart, 2) as observed,
         most_hours_apart as expected,
         hours_apart <= most_hours_apart as passed,
-        format('the two sides are {:.1f} hours apart, {:.1f} are allowed', hours_apart, most_hours_apart) as explanation
+        format('{} is {:.1f} hours earlier than the other side{}, ', earlier_system, hours_apart, caveat)
+        || format('{:.1f} are allowed', most_hours_apart) as explanation
     from pairs
     left join pulls on pairs.reconciliation = pulls.reconciliation
     union all
     select
         pairs.reconciliation, 'both', 'not_older_than_last_run',
-        epoch(run.as_of),
-        epoch(last_runs.as_of),
+        greatest(0, date_diff('hour', run.as_of, last_runs.as_of)),
+        0,
         last_runs.as_of is null or run.as_of >= last_runs.as_of,
         coalesce(
             format('the clock says {}, the last trusted run {} said {}', run.as_of, last_runs.run_id, last_runs.as_of),

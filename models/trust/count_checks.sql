@@ -11,7 +11,9 @@ pulled as (
 
     select
         reconciliation, side, system,
-        max(fetched) as fetched,
+        coalesce(
+            max(fetched) filter (declared_total is null and list_contains([{{ var('page_sizes') | join(', ') }}], fetched)), max(fetched)
+        ) as fetched,
         string_agg(table_name, ', ') filter (
             declared_total is null and list_contains([{{ var('page_sizes') | join(', ') }}], fetched)
         ) as page_shaped_tables

@@ -1,4 +1,5 @@
--- The clock and the run, as data. The same exports and clock as the last run's are the same run again, not a new one.
+-- The clock and the run, as data. The same exports, clock and terms (thresholds, gates, acceptances) as the last run's are the same
+-- run again, not a new one: repeating it changes nothing.
 with
 
 pulled_run as (
@@ -9,8 +10,24 @@ pulled_run as (
 
 contents as (
 
-    select md5(string_agg(concat_ws(chr(31), system, table_name, digest, landed), chr(30) order by system, table_name)) as digest
+    select
+        md5(string_agg(
+            concat_ws(chr(31), system, table_name, digest, fetched, landed, declared_total, end_seen, epoch_us(exported_at)),
+            chr(30) order by system, table_name
+        )) as digest
     from {{ source('pulls', 'tables') }}
+
+),
+
+terms as (
+
+    select
+        concat(
+            (select md5(string_agg(row(*columns(*))::varchar, chr(30) order by reconciliation)) from {{ ref('pairs') }}),
+            (select md5(string_agg(check_name || is_in_force, chr(30) order by check_name)) from {{ source('pulls', 'gates') }}),
+            (select md5(string_agg(concat_ws(chr(31), reconciliation, run_id, side, check_name, observed), chr(30)
+                order by run_id, side, check_name, observed)) from {{ ref('accepted_counts') }})
+        ) as digest
 
 ),
 
@@ -24,9 +41,10 @@ last_run as (
 
 fingerprinted as (
 
-    select pulled_run.*, md5(concat_ws(chr(31), epoch_us(pulled_run.as_of), contents.digest)) as fingerprint
+    select pulled_run.*, md5(concat_ws(chr(31), epoch_us(pulled_run.as_of), contents.digest, terms.digest)) as fingerprint
     from pulled_run
     cross join contents
+    cross join terms
 
 ),
 

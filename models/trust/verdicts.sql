@@ -1,4 +1,4 @@
--- One row a pair. Trusted: every gate reported on it, and every check passed.
+-- One row a pair. Trusted: every gate reported on it, on both its sides where it is about sides, and every check passed.
 with
 
 pairs as (
@@ -9,17 +9,37 @@ pairs as (
 
 reported as (
 
-    select reconciliation, bool_and(passed) as has_passed_all, list(distinct check_name) as check_names
+    select reconciliation, check_name, bool_and(passed) as has_passed
     from {{ ref('checks') }}
-    group by reconciliation
+    group by reconciliation, check_name
+    having bool_or(side = 'both') or count(distinct side) = 2
+
+),
+
+gates as (
+
+    select unnest({{ gate_names() }}) as check_name
+    union
+    select check_name from {{ source('pulls', 'gates') }}
+
+),
+
+silent_or_failed as (
+
+    select pairs.reconciliation
+    from pairs
+    cross join gates
+    left join reported on pairs.reconciliation = reported.reconciliation and gates.check_name = reported.check_name
+    where reported.has_passed is not true
+    union
+    select reconciliation from {{ ref('checks') }} where not passed
 
 )
 
 select
-    pairs.reconciliation,
+    reconciliation,
     case
-        when reported.has_passed_all and list_has_all(reported.check_names, {{ gate_names() }}) then 'trusted'
-        else 'not trustworthy'
+        when reconciliation in (select reconciliation from silent_or_failed) then 'not trustworthy'
+        else 'trusted'
     end as verdict
 from pairs
-left join reported on pairs.reconciliation = reported.reconciliation

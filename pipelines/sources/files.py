@@ -98,7 +98,7 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
 
 def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str | None]:
     """The files of a table in order of their number, and what is missing between them (None where nothing is)."""
-    named = re.compile(rf"{table}([-_. ]?(part)?[-_. ]?(?P<number>\d+))?", re.IGNORECASE)
+    named = re.compile(rf"{table}([-_. ]?(part)?[-_. ]?(?P<number>\d{{1,5}}))?", re.IGNORECASE)
     found = [
         (int(match["number"] or 0), path)
         for path in folder.iterdir()
@@ -106,7 +106,7 @@ def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str |
     ]
     if (folder / table).is_dir():
         found += [
-            (int(number[-1]) if (number := re.findall(r"\d+", path.stem)) else 0, path)
+            (int(number[-1]) if (number := re.findall(r"\d{1,5}", path.stem)) else 0, path)
             for path in (folder / table).iterdir()
             if path.suffix.lower() in FORMATS
         ]
@@ -121,7 +121,7 @@ def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str |
     if len(set(numbers)) < len(numbers):
         raise SourceFailed(f"{system}: {folder} holds two files with the same part number for {table}; keep one.")
     missing = sorted(set(range(min(numbers[0], 1), numbers[-1])) - set(numbers))
-    gap = f"part {missing[0]} of {table} is missing" if len(numbers) > 1 and missing else None
+    gap = f"part {missing[0]} of {table} is missing" if missing else None
     return [path for _, path in found], gap
 
 

@@ -85,6 +85,9 @@ def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
     """The failed checks first: seen, wanted, and what to do."""
     names = ", ".join(run["reconciliation"] for run in untrusted)
     lines = [Text(f"NOT TRUSTWORTHY: {names}. No difference was opened, aged or resolved there.", "bold red")]
+    for run in untrusted:
+        if run["reconciliation"] not in {check["reconciliation"] for check in failed}:
+            lines.append(Text(f"  {run['reconciliation']}: a check did not report; has each side its line in counted_columns.sql?"))
     for check in failed[:FAILED_CHECKS_SHOWN]:
         lines.append(Text(f"  {check['reconciliation']}: {check['check_name']} ({check['side']})", "bold"))
         lines.append(Text(f"    {plain(check['explanation'])}; {seen_and_wanted(check)}"))

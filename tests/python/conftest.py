@@ -45,6 +45,7 @@ class World:
 
     folder: Path
     project: Path = ROOT
+    under: tuple[str, ...] = ()  # what the command runs under: ("nice", "-n", "19")
 
     @property
     def crm(self) -> Path:
@@ -76,8 +77,8 @@ class World:
 
     def command(self, *arguments: str) -> list[str]:
         if self.project == ROOT:
-            return [str(ROOT / ".venv/bin/tallystick"), *arguments]
-        return [sys.executable, "-c", "from pipelines.cli import main; main()", *arguments]
+            return [*self.under, str(ROOT / ".venv/bin/tallystick"), *arguments]
+        return [*self.under, sys.executable, "-c", "from pipelines.cli import main; main()", *arguments]
 
     def start(self, *arguments: str, **changes: str | None) -> subprocess.Popen:
         return subprocess.Popen(

@@ -36,7 +36,7 @@ def test_night_1_tells_the_story(first_night):
         ("contracts", "2026-03-03 03:00:00+00", "trusted", 1237, 1281, 59, 6, 65, 0, 1, 0),
     ]
     out = (first_night.folder / "out.txt").read_text()
-    for said in ("crm 1,180", "billing 1,224", "trusted", "no baseline yet", "2 records without a usable key", "warehouse.duckdb"):
+    for said in ("crm 1,180", "billing 1,224", "trusted", "no baseline yet", "without a usable key", "warehouse.duckdb"):
         assert said in out
 
 
@@ -119,7 +119,7 @@ def test_status_of_a_pair_that_was_never_trusted_is_stale(yesterday):
 def test_before_the_first_run_there_is_nothing_to_tell(world, command):
     ran = world.run(*command)
     assert ran.code == 2
-    assert "There is no" in ran.err and "Run make reconcile first." in ran.err
+    assert ran.says("There is no", "run make reconcile first")
     assert not world.state.exists()
 
 
@@ -147,8 +147,7 @@ def test_bad_configuration_exits_2_and_yesterday_stays(yesterday, changes, sente
     before = yesterday.fingerprint()
     ran = yesterday.reconcile(**changes)
     assert (ran.code, yesterday.fingerprint()) == (2, before)
-    assert sentence in ran.err
-    assert "Traceback" not in ran.err + ran.out
+    assert ran.says(sentence)
 
 
 def test_a_setting_that_is_nowhere_names_both_ways_to_set_it(yesterday, project_template, tmp_path):
@@ -187,14 +186,14 @@ def test_accept_counts_after_a_trusted_run_has_nothing_to_accept(yesterday):
     before = seed.read_text()
     ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
     assert ran.code == 2
-    assert "There is nothing to accept: the last run refused nothing. Nothing was written." in ran.err
+    assert ran.says("There is nothing to accept: the last run refused nothing")
     assert seed.read_text() == before
 
 
 def test_accept_counts_wants_a_reason_and_a_name(yesterday):
     ran = yesterday.run("accept-counts", "--reason", "  ", "--by", "Ana")
     assert ran.code == 2
-    assert "needs both --reason and --by; nothing was written" in ran.err
+    assert ran.says("needs both --reason and --by")
 
 
 def test_accept_counts_never_accepts_evidence(yesterday):
@@ -204,7 +203,7 @@ def test_accept_counts_never_accepts_evidence(yesterday):
     before = seed.read_text()
     ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
     assert ran.code == 2
-    assert "pull_finished is evidence of an incomplete pull and can't be accepted. Nothing was written." in ran.err
+    assert ran.says("pull_finished is evidence of an incomplete pull and can't be accepted")
     assert seed.read_text() == before
 
 

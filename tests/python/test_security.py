@@ -132,8 +132,7 @@ def test_names_that_are_code_are_refused(yesterday, project_template, tmp_path, 
     project.write_text(project.read_text().replace(written, instead))
     ran = yesterday.reconcile()
     assert (ran.code, yesterday.fingerprint()) == (2, before)
-    assert "Traceback" not in ran.out + ran.err
-    assert "drop table" in ran.err or "../crm" in ran.err or "{{" in ran.err
+    assert ran.says()
 
 
 @pytest.mark.parametrize("name", ['x"; drop table y; --', "{{ env_var('HOME') }}", "Customer-ID", "", "é"])

@@ -5,7 +5,7 @@ class Failure(Exception):
     """Ends the command with `exit_code`; `way_out` says what state was left and the next command, where the text does not."""
 
     exit_code = 1
-    way_out = ""
+    way_out = "Yesterday's tables are as they were; mend what it names and run make reconcile again."
 
 
 class BadConfiguration(Failure):
@@ -26,9 +26,11 @@ class NotTrustworthy(Failure):
     """At least one pair did not pass its trust checks, or a gate did not report."""
 
     exit_code = 4
+    way_out = ""
 
 
 class AlreadyRunning(Failure):
     """Another run holds the lock."""
 
     exit_code = 5
+    way_out = ""

@@ -181,8 +181,7 @@ def test_help_names_every_command(world):
         assert command in ran.out
 
 
-def test_accept_counts_after_a_trusted_run_has_nothing_to_accept(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_accept_counts_after_a_trusted_run_has_nothing_to_accept(yesterday):
     seed = yesterday.project / "seeds/accepted_counts.csv"
     before = seed.read_text()
     ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
@@ -197,8 +196,7 @@ def test_accept_counts_wants_a_reason_and_a_name(yesterday):
     assert ran.says("needs both --reason and --by")
 
 
-def test_accept_counts_never_accepts_evidence(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_accept_counts_never_accepts_evidence(yesterday):
     with duckdb.connect(yesterday.warehouse) as connection:
         connection.execute("update marts.trust_checks set passed = false where check_name in ('pull_finished', 'no_implausible_drop')")
     seed = yesterday.project / "seeds/accepted_counts.csv"

@@ -110,6 +110,12 @@ def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str |
             for path in (folder / table).iterdir()
             if path.suffix.lower() in FORMATS
         ]
+    unknown = [path for path in folder.iterdir() if path.suffix.lower() not in FORMATS and named.fullmatch(path.name.split(".")[0])]
+    unknown = [path for path in unknown if path.is_file()]
+    if unknown:
+        raise SourceFailed(
+            f"{system}: {unknown[0]} looks like a part of {table} in a format that can't be read; convert it or take it away."
+        )
     if not found:
         raise SourceFailed(
             f"{system}: there is no file for {table} in {folder} (wanted: {table}.csv, .jsonl or .parquet, or {table}-1.csv, …)."

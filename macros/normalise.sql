@@ -37,7 +37,7 @@
 {# An ISO 8601 date or time that exists, or null; without a zone it is UTC. #}
 {% macro parsed_time(value) -%}
     case
-        when regexp_full_match({{ trimmed(value) }}, '\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d([.]\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)?)?)?')
+        when regexp_full_match({{ trimmed(value) }}, '\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d([.]\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?)?')
             then try_cast({{ trimmed(value) }} as timestamptz)
     end
 {%- endmacro %}

@@ -23,6 +23,8 @@ from pipelines.settings import parse_time
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1"}
 OTHER_ENCODING = 'if it is Latin-1, set encoding = "latin-1" for its source.'
+DATE_AND_NUMBER = r"([-_. ]?(?P<date>(19|20)\d{2}-?[01]\d-?[0-3]\d([T_-]?\d{6}Z?)?))?([-_. ]?(part)?[-_. ]?(?P<number>\d{1,9}))?"
+ENDING = r"\.\w+(\.(gz|bz2|xz|zip|zst))?"
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -98,20 +100,12 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
 
 def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str | None]:
     """The files of a table in order of their number, and what is missing between them (None where nothing is)."""
-    named = re.compile(rf"{table}([-_. ]?(part)?[-_. ]?(?P<number>\d{{1,5}}))?", re.IGNORECASE)
-    found = [
-        (int(match["number"] or 0), path)
-        for path in folder.iterdir()
-        if path.suffix.lower() in FORMATS and (match := named.fullmatch(path.stem))
+    named = [
+        *matches(folder, rf"{table}{DATE_AND_NUMBER}{ENDING}"),
+        *matches(folder / table, rf"\D*?{DATE_AND_NUMBER}([-_. ].*)?|.*"),  # Spark's part-00000-8b7b20ee-….snappy.parquet is part 0
     ]
-    if (folder / table).is_dir():
-        found += [
-            (int(number[-1]) if (number := re.findall(r"\d{1,5}", path.stem)) else 0, path)
-            for path in (folder / table).iterdir()
-            if path.suffix.lower() in FORMATS
-        ]
-    unknown = [path for path in folder.iterdir() if path.suffix.lower() not in FORMATS and named.fullmatch(path.name.split(".")[0])]
-    unknown = [path for path in unknown if path.is_file()]
+    found = [(int(match["number"] or 0), path) for match, path in named]
+    unknown = [path for _, path in found if path.suffix.lower() not in FORMATS]
     if unknown:
         raise SourceFailed(
             f"{system}: {unknown[0]} looks like a part of {table} in a format that can't be read; convert it or take it away."
@@ -122,13 +116,21 @@ def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str |
         )
     if len({FORMATS[path.suffix.lower()] for _, path in found}) > 1:
         raise SourceFailed(f"{system}: {folder} holds {table} in more than one format; keep one.")
+    if len({match["date"] for match, _ in named}) > 1:
+        raise SourceFailed(f"{system}: {folder} holds {table} of more than one date; keep one.")
     found.sort()
     numbers = [number for number, _ in found]
     if len(set(numbers)) < len(numbers):
         raise SourceFailed(f"{system}: {folder} holds two files with the same part number for {table}; keep one.")
-    missing = sorted(set(range(min(numbers[0], 1), numbers[-1])) - set(numbers))
-    gap = f"part {missing[0]} of {table} is missing" if missing else None
+    missing = next((number for number, there in enumerate(numbers, min(numbers[0], 1)) if number != there), None)
+    gap = None if missing is None else f"part {missing} of {table} is missing"
     return [path for _, path in found], gap
+
+
+def matches(folder: Path, name: str) -> list[tuple[re.Match, Path]]:
+    """The folder's files of such a name, without what writers leave beside them (_SUCCESS, .part-0.crc); none where it is missing."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.name[0] not in "._"] if folder.is_dir() else []
+    return [(match, path) for path in files if (match := re.fullmatch(name, path.name, re.IGNORECASE))]
 
 
 def parse_part(
@@ -185,11 +187,12 @@ def read_jsonl(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str]
 
 
 def json_text(key: str) -> str:
-    """A key's value as text. DuckDB reads fractions as doubles; the digits as written are taken where they are that double."""
-    value, written = f"json ->> '$.{key}'", f"regexp_extract(json, '\"{key}\"\\s*:\\s*(-?[0-9][0-9.eE+-]*)', 1)"
+    """A key's value as text. DuckDB reads fractions as doubles; the digits are taken where only one text under this key is that double."""
+    value = f"json ->> '$.{key}'"
+    texts = f"regexp_extract_all(json, '\"{key}\"\\s*:\\s*(-?[0-9][0-9.eE+-]*)', 1)"
+    written = f"list_distinct(list_filter({texts}, lambda text: try_cast(text as double) = ({value})::double))"
     return (
-        f"case when json_type(json, '$.{key}') is distinct from 'DOUBLE' then {value}"
-        f" when try_cast({written} as double) = ({value})::double then {written}"
+        f"case when json_type(json, '$.{key}') is distinct from 'DOUBLE' then {value} when len({written}) = 1 then {written}[1]"
         f" else error('a number under {key} would lose digits; write it as a string') end"
     )
 

@@ -1,6 +1,7 @@
 """Exports as people really send them: read right, or refused with the file, the line and what to do."""
 
 import json
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,8 +50,7 @@ class Exports:
         return path
 
     def pull(self) -> "Pulled":
-        work = self.folder / "next"
-        work.mkdir()
+        work = Path(tempfile.mkdtemp(dir=self.folder))
         pull.pull(work)
         return Pulled(work / "snapshot.duckdb")
 
@@ -202,7 +202,6 @@ def test_no_file_and_no_folder_name_what_was_wanted(exports, monkeypatch):
     with pytest.raises(SourceFailed, match=r"crm: there is no file for customers in .*crm \(wanted: customers\.csv"):
         exports.pull()
     monkeypatch.setenv("SOURCES__CRM__PATH", str(exports.folder / "nowhere"))
-    (exports.folder / "next").rename(exports.folder / "first")
     with pytest.raises(SourceFailed, match=r"crm: there is no folder .*nowhere"):
         exports.pull()
 
@@ -267,9 +266,36 @@ def test_the_first_part_can_be_missing_too(exports):
     assert exports.pull().evidence("end_seen, end_evidence") == (False, "part 1 of customers is missing")
 
 
-def test_a_date_is_no_part_number(exports):
-    exports.customers.rename(exports.folder / "crm/customers-20260303.csv")
-    assert exports.pull().evidence("end_seen") == (True,)
+@pytest.mark.parametrize("name", ["customers-20260303", "customers_2026-03-03", "customers-20260303T030000Z", "customers/2026-03-03"])
+def test_a_date_is_no_part_number(exports, name):
+    exports.write(f"crm/{name}.csv", exports.customers.read_text())
+    exports.customers.unlink()
+    assert exports.pull().evidence("fetched, end_seen") == (1, True)
+
+
+def test_parts_may_carry_their_date(exports):
+    exports.customers.unlink()
+    for number in (1, 2, 4):
+        exports.write(f"crm/customers-20260303-{number}.csv", f"{HEADER}\n{RECORD}\n")
+    assert exports.pull().evidence("fetched, end_evidence") == (3, "part 3 of customers is missing")
+
+
+def test_exports_of_two_dates_are_not_chosen_between(exports):
+    for day in ("20260302", "20260303"):
+        exports.write(f"crm/customers-{day}.csv", exports.customers.read_text())
+    exports.customers.unlink()
+    with pytest.raises(SourceFailed, match="holds customers of more than one date; keep one"):
+        exports.pull()
+
+
+def test_every_file_of_a_tables_own_folder_counts(exports):
+    exports.customers.rename(exports.folder / "crm/whole.csv")
+    exports.write("crm/customers/8b7b20ee.csv", f"{HEADER}\n{RECORD}\n")
+    exports.write("crm/customers/.part-0.csv.crc", "")
+    assert exports.pull().evidence("fetched, end_seen") == (1, True)
+    exports.write("crm/customers/part-1.csv.gz", "")
+    with pytest.raises(SourceFailed, match=r"part-1\.csv\.gz looks like a part of customers in a format that can't be read"):
+        exports.pull()
 
 
 @pytest.mark.parametrize("name", ["customers-2.csv.gz", "customers-2.xlsx"])

@@ -62,11 +62,17 @@ def is_gate(node) -> bool:
     return metadata is not None and metadata.name == "trust_check_passes"
 
 
+def is_of_seeds(node) -> bool:
+    """Whether it is a test of what people wrote, and of nothing else."""
+    return node.resource_type == "test" and all(parent.startswith("seed.") for parent in node.depends_on.nodes)
+
+
 def describe(result) -> dict:
     return {
         "name": result.node.name,
         "kind": str(result.node.resource_type),
         "gate": result.node.test_metadata.kwargs["check_name"] if is_gate(result.node) else None,
+        "is_of_seeds": is_of_seeds(result.node),
         "status": str(result.status),
         "message": result.message,
         "seconds": round(result.execution_time, 3),

@@ -14,12 +14,19 @@ import typer
 from rich.console import Console
 
 from pipelines import run, settings, show
-from pipelines.failures import Failure, NotTrustworthy
+from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy
 
 OPEN_DIFFERENCES = 6
 STALE_AFTER_HOURS = 36
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+class Terminal(Console):
+    """Standard output. Who stops reading it (`| head`) ends neither the run nor its exit code."""
+
+    def on_broken_pipe(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class FailOn(StrEnum):
@@ -37,11 +44,12 @@ def reconcile(
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit 6 where open differences remain.")] = None,
 ) -> None:
     """Pull both sides in full, prove it, compare, publish, print the list."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     with progress(console, quiet) as say:
-        warehouse = run.reconcile(say)
-    show.summary(warehouse, console)
-    untrusted, still_open = show.outcome(warehouse)
+        run.reconcile(say)
+    with run.published() as connection:
+        show.summary(connection, console)
+        untrusted, still_open = show.outcome(connection)
     if untrusted:
         raise typer.Exit(NotTrustworthy.exit_code)
     if fail_on and still_open:
@@ -51,7 +59,7 @@ def reconcile(
 @app.command()
 def counts(quiet: Quiet = False) -> None:
     """Only the two numbers of each pair: pulls and counts, publishes nothing."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     with progress(console, quiet) as say:
         counted = run.count(say)
     for pair, left_system, left, right_system, right in counted:
@@ -61,12 +69,12 @@ def counts(quiet: Quiet = False) -> None:
 @app.command()
 def status() -> None:
     """When the last trusted run was. Exits 4 when one is stale or none was ever trusted."""
-    warehouse = run.published()
     now = settings.fixed_clock() or datetime.now(UTC)
-    text, is_fresh = show.freshness(warehouse, now, STALE_AFTER_HOURS)
+    with run.published() as connection:
+        text, is_fresh = show.freshness(connection, now, STALE_AFTER_HOURS)
     typer.echo(text)
     if not is_fresh:
-        raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours. Run make reconcile on fresh exports.")
+        raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours.", "Run make reconcile on fresh exports.")
 
 
 @app.command()
@@ -75,9 +83,11 @@ def accept_counts(
     by: Annotated[str, typer.Option(help="Who says so.")],
 ) -> None:
     """Let the counts that the last run refused through, once; the row stands in seeds/accepted_counts.csv."""
-    accepted = run.accept_counts(reason.strip(), by.strip())
+    accepted, beyond = run.accept_counts(reason.strip(), by.strip())
     for row in accepted:
         typer.echo(f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}")
+    for pair, check_name in beyond.items():
+        typer.echo(f"{pair} can't be accepted: {check_name} is evidence of an incomplete pull")
     typer.echo("Run make reconcile again; commit seeds/accepted_counts.csv so that git keeps who and why.")
 
 
@@ -98,7 +108,7 @@ def demo(quiet: Quiet = False) -> None:
 def progress(console: Console, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A spinner on a terminal, plain lines elsewhere."""
     if quiet or not console.is_terminal:
-        yield lambda step: typer.echo(f"{step} …")
+        yield lambda step: console.print(f"{step} …")
         return
     with console.status("starting") as spinner:
         yield spinner.update
@@ -109,14 +119,19 @@ def main() -> None:
     try:
         app()
     except Failure as failure:
-        end(f"{failure} {failure.way_out}".strip(), failure.exit_code)
+        end(str(failure), failure.exit_code)
+    except OF_THIS_MACHINE as error:
+        end(f"This machine refused: {first_line(error)}. {Failure.way_out}", Failure.exit_code)
     except Exception as error:
         traceback.print_exc()
         end(
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}. Nothing was published;"
-            f" {settings.state_folder()} holds what it held before. Mend what it names and run again.",
+            f"This is a fault in Tallystick: {first_line(error)}. What is published is whole: run tallystick status to see of when.",
             Failure.exit_code,
         )
+
+
+def first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]}".removesuffix(".")
 
 
 def end(sentence: str, exit_code: int) -> None:

@@ -1,11 +1,18 @@
 """What can end a run, each with its exit code. The text of one is one sentence or two for a person."""
 
+import duckdb
+
+OF_THIS_MACHINE = (OSError, MemoryError, duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)  # disk, memory, rights
+
 
 class Failure(Exception):
-    """Ends the command with `exit_code`; `way_out` says what state was left and the next command, where the text does not."""
+    """Ends the command with `exit_code`. `what` failed, and `way_out`: what state was left and the next command."""
 
     exit_code = 1
-    way_out = "Yesterday's tables are as they were; mend what it names and run make reconcile again."
+    way_out = "Nothing was published; mend what it names and run make reconcile again."
+
+    def __init__(self, what: str, way_out: str | None = None):
+        super().__init__(f"{what} {way_out or self.way_out}")
 
 
 class BadConfiguration(Failure):
@@ -26,11 +33,10 @@ class NotTrustworthy(Failure):
     """At least one pair did not pass its trust checks, or a gate did not report."""
 
     exit_code = 4
-    way_out = ""
 
 
 class AlreadyRunning(Failure):
     """Another run holds the lock."""
 
     exit_code = 5
-    way_out = ""
+    way_out = "Nothing was touched; wait for it, then run again."

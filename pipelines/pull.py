@@ -11,10 +11,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines import settings
 from pipelines.evidence import DDL, Pulled
-from pipelines.failures import BadConfiguration, Failure, SourceFailed
+from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, SourceFailed
 from pipelines.sources.files import files
-
-OF_THIS_MACHINE = (OSError, MemoryError, duckdb.IOException, duckdb.OutOfMemoryException)
 
 
 def pull(folder: Path) -> None:
@@ -25,12 +23,15 @@ def pull(folder: Path) -> None:
     started_at = datetime.now(UTC)
     fixed_clock = settings.fixed_clock()
     snapshot = folder / "snapshot.duckdb"
-    pipeline = dlt.pipeline(
-        "tallystick",
-        pipelines_dir=str(folder / "dlt"),
-        destination=dlt.destinations.duckdb(str(snapshot)),
-        progress=None,
-    )
+    try:
+        pipeline = dlt.pipeline(
+            "tallystick",
+            pipelines_dir=str(folder / "dlt"),
+            destination=dlt.destinations.duckdb(str(snapshot)),
+            progress=None,
+        )
+    except TomlProviderReadException as error:
+        raise BadConfiguration(f"A settings file is no TOML: {' '.join(str(error).split())}.") from error
     pulled: list[Pulled] = []
     pairs = settings.project_vars()["reconciliations"].values()
     for system in sorted({side["system"] for pair in pairs for side in (pair["left"], pair["right"])}):
@@ -71,8 +72,6 @@ def setting(system: str, name: str, default: str | None = None) -> str:
     """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it."""
     try:
         return dlt.config[f"sources.{system}.{name}"]
-    except TomlProviderReadException as error:
-        raise BadConfiguration(f"{settings.ROOT / '.dlt'} holds a file that is no TOML: {error}") from error
     except (KeyError, ConfigFieldMissingException):
         if default is not None:
             return default

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +21,8 @@ PUBLISHED = "warehouse.duckdb"
 SNAPSHOT = "snapshot.duckdb"
 
 
-def reconcile(say: Callable[[str], None]) -> Path:
-    """Runs once and publishes. Returns the published warehouse; the verdicts stand in its marts.runs.
+def reconcile(say: Callable[[str], None]) -> None:
+    """Runs once and publishes; the verdicts stand in the published marts.runs.
 
     Raises Failure; where it does, state/warehouse.duckdb is what it was before.
     """
@@ -36,7 +36,6 @@ def reconcile(say: Callable[[str], None]) -> Path:
         refuse_errors(results)
         refuse_silent_gates(results, gates)
         publish(folder, state)
-    return state / PUBLISHED
 
 
 def count(say: Callable[[str], None]) -> list[tuple]:
@@ -50,7 +49,7 @@ def count(say: Callable[[str], None]) -> list[tuple]:
         with duckdb.connect(folder / SNAPSHOT, read_only=True) as connection:
             refused = connection.execute("select explanation from trust.pull_checks where not passed").fetchall()
             if refused:
-                raise NotTrustworthy(f"The pull was not whole: {refused[0][0]}. Nothing was counted; mend the export and run again.")
+                raise NotTrustworthy(f"The pull was not whole: {refused[0][0]}.", "Nothing was counted; mend the export and run again.")
             return connection.execute(
                 """
                 select pairs.reconciliation, left_system, any_value(records_in_scope) filter (side = 'left'),
@@ -61,22 +60,42 @@ def count(say: Callable[[str], None]) -> list[tuple]:
             ).fetchall()
 
 
-def published() -> Path:
-    """The published warehouse. Raises BadConfiguration where there is none yet."""
+@contextmanager
+def published() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published warehouse, for reading. Raises BadConfiguration where there is none yet, Failure where it can't be read."""
     warehouse = settings.state_folder() / PUBLISHED
     if not warehouse.exists():
-        raise BadConfiguration(f"There is no {warehouse} yet; run make reconcile first.")
-    return warehouse
+        raise BadConfiguration(f"There is no {warehouse} yet.", "Nothing was touched; run make reconcile first.")
+    with readable(warehouse), duckdb.connect(warehouse, read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
 
 
-def accept_counts(reason: str, by: str) -> list[dict]:
-    """Appends the last run's refused counts to seeds/accepted_counts.csv and returns them.
+@contextmanager
+def readable(warehouse: Path) -> Iterator[None]:
+    """Raises Failure with the way out where DuckDB can't read the warehouse, or another process has it open for writing."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0][:200]
+        if "Could not set lock" in reason:
+            raise Failure(f"{warehouse} is open for writing elsewhere.", "It was left as it is; close it there and run again.") from error
+        raise Failure(
+            f"{warehouse} can't be read ({reason}); it was left as it is.",
+            "Put a backup in its place, or move it away to start a new history, and run again.",
+        ) from error
 
-    Raises BadConfiguration where nothing was refused, or where evidence failed, which nobody can accept away.
+
+def accept_counts(reason: str, by: str) -> tuple[list[dict], dict[str, str]]:
+    """Appends the last run's refused counts to seeds/accepted_counts.csv, of the pairs that then pass.
+
+    Returns the rows, and for each other pair the failed check that stands in its way.
+
+    Raises BadConfiguration where nothing was refused, or where evidence failed in every pair, which nobody can accept away.
     """
     if not reason or not by:
         raise BadConfiguration("accept-counts needs both --reason and --by.")
-    with duckdb.connect(published(), read_only=True) as connection:
+    with published() as connection:
         failed = connection.execute(
             """
             select reconciliation, run_id, side, check_name, observed, can_be_accepted
@@ -85,19 +104,22 @@ def accept_counts(reason: str, by: str) -> list[dict]:
             order by all
             """
         ).fetchall()
-    beyond = sorted({check_name for *_, check_name, _, can_be_accepted in failed if not can_be_accepted})
-    if not failed or beyond:
-        why = f"{beyond[0]} is evidence of an incomplete pull and can't be accepted" if failed else "the last run refused nothing"
+    beyond = {pair: check_name for pair, *_, check_name, _, can_be_accepted in failed if not can_be_accepted}
+    acceptable = [row for row in failed if row[0] not in beyond]
+    if not acceptable:
+        why = (
+            f"{min(beyond.values())} is evidence of an incomplete pull and can't be accepted" if failed else "the last run refused nothing"
+        )
         raise BadConfiguration(f"There is nothing to accept: {why}.")
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     accepted = [
         {"reconciliation": pair, "run_id": run_id, "side": side, "check_name": check, "observed": observed,
          "reason": reason, "accepted_by": by, "accepted_at": now}
-        for pair, run_id, side, check, observed, _ in failed
+        for pair, run_id, side, check, observed, _ in acceptable
     ]  # fmt: skip
     with (settings.ROOT / "seeds/accepted_counts.csv").open("a", newline="") as seed:
         csv.DictWriter(seed, accepted[0], lineterminator="\n").writerows(accepted)
-    return accepted
+    return accepted, beyond
 
 
 @contextmanager
@@ -110,7 +132,7 @@ def locked(state: Path) -> Iterator[tuple[Path, int]]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise AlreadyRunning(f"Another run holds {state / 'lock'}; nothing was touched. Wait for it, then run again.") from None
+        raise AlreadyRunning(f"Another run holds {state / 'lock'}.") from None
     try:
         yield state, lock
     finally:
@@ -131,20 +153,14 @@ def prepare(state: Path) -> Path:
 
 def read_through(copy: Path, published: Path) -> None:
     """Reads every block of yesterday's warehouse, so that damage is found before it becomes history."""
-    try:
-        with duckdb.connect(copy) as connection:
-            for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
-                connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" as t')
-            version = connection.execute("select coalesce(max(history_version), 0) from marts.runs").fetchone()[0]
-    except duckdb.Error as error:
-        raise Failure(
-            f"{published} can't be read ({str(error).splitlines()[0][:200]}); it was left as it is."
-            " Put a backup in its place, or move it away to start a new history, and run again."
-        ) from error
+    with readable(published), duckdb.connect(copy) as connection:
+        for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
+            connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" as t')
+        version = connection.execute("select coalesce(max(history_version), 0) from marts.runs").fetchone()[0]
     if version > settings.project_vars()["history_version"]:
         raise Failure(
-            f"{published} was written by a newer Tallystick (history version {version}); it was left as it is."
-            " Update this checkout, or set TALLYSTICK_STATE to another folder, and run again."
+            f"{published} was written by a newer Tallystick (history version {version}); it was left as it is.",
+            "Update this checkout, or set TALLYSTICK_STATE to another folder, and run again.",
         )
 
 
@@ -196,7 +212,7 @@ class Builder:
         line = self.process.stdout.readline()
         message = json.loads(line) if line else {"failure": f"the dbt process ended with {self.process.wait()}"}
         if "failure" in message:
-            raise Failure(f"dbt failed: {message['failure']}. Nothing was published; see {settings.state_folder()}/logs/dbt.log.")
+            raise Failure(f"dbt failed: {message['failure']}.", see_the_log())
         return message
 
 
@@ -212,14 +228,13 @@ def pull_beside(builder: Builder, folder: Path) -> list[dict]:
 
 
 def refuse_errors(results: list[dict]) -> None:
-    """Raises Failure where a node that is no gate did not do its work."""
+    """Raises BadConfiguration where a seed is wrong, Failure where another node that is no gate did not do its work."""
     failed = [result for result in results if result["gate"] is None and result["status"] not in ("success", "pass")]
     if failed:
         first = failed[0]
-        raise Failure(
-            f"dbt failed in {first['name']}: {' '.join((first['message'] or first['status']).split())[:300]}."
-            f" Nothing was published; see {settings.state_folder()}/logs/dbt.log."
-        )
+        reason = " ".join((first["message"] or first["status"]).split())[:300]
+        kind = BadConfiguration if first["is_of_seeds"] else Failure
+        raise kind(f"dbt failed in {first['name']}: {reason}.", see_the_log())
 
 
 def refuse_silent_gates(results: list[dict], gates: list[dict]) -> None:
@@ -227,7 +242,11 @@ def refuse_silent_gates(results: list[dict], gates: list[dict]) -> None:
     reported = {result["gate"] for result in results if result["status"] in ("pass", "fail")}
     silent = sorted({gate["check_name"] for gate in gates if gate["is_in_force"]} - reported)
     if silent:
-        raise NotTrustworthy(f"The gate {silent[0]} did not report, so nothing was published; see {settings.state_folder()}/logs/dbt.log.")
+        raise NotTrustworthy(f"The gate {silent[0]} did not report.", see_the_log())
+
+
+def see_the_log() -> str:
+    return f"Nothing was published; {settings.state_folder()}/logs/dbt.log says more. Mend it and run make reconcile again."
 
 
 def publish(folder: Path, state: Path) -> None:
@@ -236,7 +255,7 @@ def publish(folder: Path, state: Path) -> None:
         with duckdb.connect(folder / name) as connection:
             connection.execute("checkpoint")
         if (folder / f"{name}.wal").exists():
-            raise Failure(f"{folder / name} did not close; nothing was published. Run again.")
+            raise Failure(f"{folder / name} did not close.", "Nothing was published; run make reconcile again.")
         with (folder / name).open("rb") as content:
             os.fsync(content.fileno())
         (folder / name).chmod(0o600)
@@ -250,8 +269,9 @@ def publish(folder: Path, state: Path) -> None:
     if is_whole:
         os.replace(folder / SNAPSHOT, state / SNAPSHOT)
     os.replace(folder / PUBLISHED, state / PUBLISHED)
-    directory = os.open(state, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    with suppress(OSError):  # published it is, whether or not the disk can still promise it
+        directory = os.open(state, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
     if is_whole:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)

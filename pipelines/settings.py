@@ -38,7 +38,7 @@ def parse_time(stated: str, where: str) -> datetime:
 
 @cache
 def needed_columns(system: str) -> dict[str, list[str]]:
-    """The tables of a system and their columns, in order, as its sources YAML declares them."""
+    """The tables of a system and their columns, in order, as its sources YAML declares them. Raises BadConfiguration."""
     declared = yaml.safe_load((ROOT / f"models/staging/{system}/_{system}__sources.yml").read_text())
     tables = {
         table["name"]: [column["name"] for column in table["columns"]]
@@ -54,5 +54,15 @@ def needed_columns(system: str) -> dict[str, list[str]]:
 
 @cache
 def project_vars() -> dict:
-    """`vars` of dbt_project.yml."""
-    return yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
+    """`vars` of dbt_project.yml. Raises BadConfiguration where a pair has a name or a threshold that can't be one."""
+    stated = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
+    for pair, entry in stated["reconciliations"].items():
+        sides = [entry["left"], entry["right"]]
+        for name in [pair, *(side["system"] for side in sides), *(table for side in sides for table in side["tables"])]:
+            if not NAME.fullmatch(name):
+                raise BadConfiguration(f"{name!r} under reconciliations in dbt_project.yml is not a plain lower-case name.")
+        if unknown := sorted(set(entry.get("thresholds") or {}) - set(stated["thresholds"])):
+            raise BadConfiguration(
+                f"{pair} in dbt_project.yml has a threshold {unknown[0]!r}; known are {', '.join(stated['thresholds'])}."
+            )
+    return stated

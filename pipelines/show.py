@@ -1,7 +1,6 @@
 """What a person sees after a run: at most one screen, from the published tables alone."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 from rich.console import Console, Group
@@ -13,14 +12,13 @@ KINDS_SHOWN = 13
 RELATIONS = "discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"
 
 
-def summary(warehouse: Path, console: Console) -> None:
+def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     """The last run: verdict, counts, what is open, in flight, new and gone, and where the tables are."""
-    with duckdb.connect(warehouse, read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        runs = rows(connection, LAST_RUN)
-        failed = rows(connection, FAILED_CHECKS)
-        kinds = rows(connection, OPEN_BY_KIND)
-        unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
+    runs = rows(connection, LAST_RUN)
+    failed = rows(connection, FAILED_CHECKS)
+    kinds = rows(connection, OPEN_BY_KIND)
+    unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
+    warehouse = connection.execute("select path from duckdb_databases() where not internal").fetchone()[0]
     untrusted = [run for run in runs if run["verdict"] != "trusted"]
     if untrusted:
         console.print(what_failed(untrusted, failed))
@@ -64,15 +62,25 @@ order by reconciliation desc, open desc, in_flight desc, bucket, field
 """
 
 
-def outcome(warehouse: Path) -> tuple[int, int]:
+LAST_TRUSTED_RUNS = """
+select
+    reconciliation, max(as_of) filter (verdict = 'trusted') as trusted_as_of,
+    arg_max(run_id, run_seq) filter (verdict = 'trusted') as run_id, arg_max(verdict, run_seq) as verdict
+from marts.runs
+group by reconciliation
+having max(run_seq) = (select max(run_seq) from marts.runs)
+order by reconciliation desc
+"""
+
+
+def outcome(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """Of the last run: pairs that were not trusted, and differences still open."""
-    with duckdb.connect(warehouse, read_only=True) as connection:
-        return connection.execute(
-            """
-            select count(*) filter (verdict != 'trusted'), sum(open)
-            from marts.runs where run_seq = (select max(run_seq) from marts.runs)
-            """
-        ).fetchone()
+    return connection.execute(
+        """
+        select count(*) filter (verdict != 'trusted'), sum(open)
+        from marts.runs where run_seq = (select max(run_seq) from marts.runs)
+        """
+    ).fetchone()
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
@@ -151,7 +159,7 @@ def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
     return table
 
 
-def footer(runs: list[dict], unusable: int, warehouse: Path) -> Group:
+def footer(runs: list[dict], unusable: int, warehouse: str) -> Group:
     run = max(runs, key=lambda run: run["before_run_id"] or "")
     since = (
         f"new and gone since the last trusted run of {run['before_as_of']:%Y-%m-%d %H:%M} UTC"
@@ -169,20 +177,9 @@ def footer(runs: list[dict], unusable: int, warehouse: Path) -> Group:
     )
 
 
-def freshness(warehouse: Path, now: datetime, hours: int) -> tuple[str, bool]:
+def freshness(connection: duckdb.DuckDBPyConnection, now: datetime, hours: int) -> tuple[str, bool]:
     """A sentence on the last trusted run of each pair, and whether none is staler than `hours`."""
-    with duckdb.connect(warehouse, read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        pairs = rows(
-            connection,
-            """
-            select
-                reconciliation, max(as_of) filter (verdict = 'trusted') as trusted_as_of,
-                arg_max(run_id, run_seq) filter (verdict = 'trusted') as run_id, arg_max(verdict, run_seq) as verdict
-            from marts.runs group by reconciliation
-            having max(run_seq) = (select max(run_seq) from marts.runs) order by reconciliation desc
-            """,
-        )
+    pairs = rows(connection, LAST_TRUSTED_RUNS)
     lines, is_fresh = [], bool(pairs)
     for pair in pairs:
         if pair["trusted_as_of"] is None:

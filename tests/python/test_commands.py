@@ -227,3 +227,62 @@ def test_a_genuine_shrink_is_refused_then_accepted_with_who_and_why(yesterday, p
     explained = yesterday.query("select explanation from marts.trust_checks where accepted_by = 'Ana'")
     assert len(explained) == 4
     assert all("accepted by Ana: the B brand, sold" in explanation for (explanation,) in explained)
+
+
+def test_accept_counts_takes_the_pairs_that_would_then_pass(yesterday, project_template, tmp_path):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    with duckdb.connect(yesterday.warehouse) as connection:
+        connection.execute(
+            """
+            update marts.trust_checks set passed = false
+            where check_name = 'no_implausible_drop' or (check_name = 'pull_finished' and reconciliation = 'contracts')
+            """
+        )
+    ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
+    assert ran.code == 0
+    assert "accepted for customers: no_implausible_drop (left)" in ran.out
+    assert "contracts can't be accepted: pull_finished" in ran.out
+    _header, *rows = (yesterday.project / "seeds/accepted_counts.csv").read_text().splitlines()
+    assert len(rows) == 2 and all(row.startswith("customers,") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("seed", "rows", "sentence"),
+    [
+        ("key_map", "customers,C-1,C-2,\ncustomers, c-1,C-3,\n", "seeds/key_map.csv says customers C-1 2 times; keep one row"),
+        ("status_map", "crm,customers,active,paused\n", "seeds/status_map.csv says crm customers active 2 times; keep one row"),
+        ("currencies", "EUR,2\nEUR,2\n", "seeds/currencies.csv says EUR 3 times; keep one row"),
+    ],
+)
+def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project_template, tmp_path, seed, rows, sentence):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    before = yesterday.fingerprint()
+    with (yesterday.project / f"seeds/{seed}.csv").open("a") as lines:
+        lines.write(rows)
+    ran = yesterday.reconcile()
+    assert (ran.code, yesterday.fingerprint()) == (2, before)
+    assert ran.says(sentence)
+
+
+def test_a_threshold_that_does_not_exist_exits_2(yesterday, project_template, tmp_path):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    project = yesterday.project / "dbt_project.yml"
+    project.write_text(project.read_text().replace("    contracts:\n", "    contracts:\n      thresholds: {most_hour_apart: 4}\n"))
+    ran = yesterday.reconcile()
+    assert ran.code == 2
+    assert ran.says("contracts in dbt_project.yml has a threshold 'most_hour_apart'", "most_hours_apart")
+
+
+def test_settings_that_are_no_toml_exit_2(yesterday, project_template, tmp_path):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    (yesterday.project / ".dlt/config.toml").write_text("[sources.crm\n")
+    ran = yesterday.reconcile()
+    assert ran.code == 2
+    assert ran.says("A settings file is no TOML", "config.toml", "at line 1")
+
+
+def test_status_beside_somebody_who_writes_says_so(yesterday):
+    with duckdb.connect(yesterday.warehouse):
+        ran = yesterday.run("status")
+    assert ran.code == 1
+    assert ran.says("is open for writing elsewhere")

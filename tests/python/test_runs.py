@@ -33,7 +33,7 @@ def wait_until_unlocked(world: World, seconds: float = 20) -> None:
 
 def test_a_second_run_exits_5_and_the_first_is_not_disturbed(second_night):
     assert second_night.second.code == 5
-    assert second_night.second.says("Another run holds", "lock", "nothing was touched")
+    assert second_night.second.says("Another run holds", "lock", "Nothing was touched")
     assert (second_night.ran.code, second_night.ran.err) == (0, "")
 
 

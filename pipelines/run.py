@@ -27,8 +27,8 @@ def reconcile(say: Callable[[str], None]) -> None:
     Raises Failure; where it does, state/warehouse.duckdb is what it was before.
     """
     with locked(settings.state_folder()) as (state, lock):
-        folder = prepare(state)
         with Builder(state, lock) as builder:
+            folder = prepare(state)
             say("pulling both sides")
             gates = pull_beside(builder, folder)
             say("reconciling")
@@ -41,8 +41,8 @@ def reconcile(say: Callable[[str], None]) -> None:
 def count(say: Callable[[str], None]) -> list[tuple]:
     """Pulls and counts, publishes nothing. Rows of reconciliation, system left, records in scope, system right, records in scope."""
     with locked(settings.state_folder()) as (state, lock):
-        folder = prepare(state)
         with Builder(state, lock) as builder:
+            folder = prepare(state)
             say("pulling both sides")
             pull_beside(builder, folder)
             refuse_errors(builder.build(["build", "--exclude-resource-type", "test", "--select", "+counted_columns", "+pull_checks"]))

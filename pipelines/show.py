@@ -23,8 +23,8 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     if untrusted:
         console.print(what_failed(untrusted, failed))
     console.print(pairs_table(runs))
-    if kinds:
-        console.print(kinds_table(kinds, is_old=bool(untrusted)))
+    for heading, of_these in lists(runs, kinds):
+        console.print(kinds_table(heading, of_these))
     console.print(footer(runs, unusable, warehouse))
 
 
@@ -130,8 +130,17 @@ def pairs_table(runs: list[dict]) -> Table:
     return table
 
 
-def kinds_table(kinds: list[dict], is_old: bool) -> Group:
-    heading = "\nThe last trusted list" if is_old else "\nDifferences"
+def lists(runs: list[dict], kinds: list[dict]) -> list[tuple[str, list[dict]]]:
+    """This run's differences, and apart from them the last trusted list of each pair that this run could not trust."""
+    untrusted = {run["reconciliation"]: run["before_as_of"] for run in runs if run["verdict"] != "trusted"}
+    found = [("Differences", [kind for kind in kinds if kind["reconciliation"] not in untrusted])]
+    for pair, as_of in untrusted.items():
+        old = [kind | {"new": None} for kind in kinds if kind["reconciliation"] == pair]
+        found.append((f"{pair}: the last trusted list, of {as_of:%Y-%m-%d %H:%M} UTC" if as_of else "", old))
+    return [(heading, of_these) for heading, of_these in found if of_these]
+
+
+def kinds_table(heading: str, kinds: list[dict]) -> Group:
     table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "new", "oldest"))
     for kind in kinds[:KINDS_SHOWN]:
         meaning = {
@@ -147,7 +156,7 @@ def kinds_table(kinds: list[dict], is_old: bool) -> Group:
             age(kind["oldest_hours"]),
         )
     more = [Text(f"… and {len(kinds) - KINDS_SHOWN} more kinds in marts.discrepancies")] if len(kinds) > KINDS_SHOWN else []
-    return Group(Text(heading, "bold"), table, *more)
+    return Group(Text(f"\n{heading}", "bold"), table, *more)
 
 
 def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:

@@ -7,7 +7,7 @@
         {'field': 'status', 'normalise': 'exact', 'stated': 'status_stated'},
         {'field': 'plan', 'normalise': 'text'},
         {'field': 'amount', 'normalise': 'exact', 'stated': 'amount_stated', 'tolerance': 0.01, 'same': 'currency'},
-        {'field': 'currency', 'normalise': 'exact'},
+        {'field': 'currency', 'normalise': 'exact', 'stated': 'currency_stated'},
         {'field': 'interval', 'normalise': 'text'},
         {'field': 'starts_on', 'normalise': 'exact', 'stated': 'starts_on_stated'},
     ],

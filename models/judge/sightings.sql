@@ -1,5 +1,5 @@
 -- What a trusted run saw of each difference; nothing of a pair that was not trusted.
-{{ config(database='snapshot') }}
+{{ config(materialized='view', database='snapshot') }}
 
 select
     md5(concat_ws(chr(31), comparisons.reconciliation, record_key, bucket, field)) as discrepancy_id,

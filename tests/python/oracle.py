@@ -177,7 +177,7 @@ def time_field(text: str | None) -> Value:
 
 
 def currency_field(text: str | None) -> Value:
-    return Value(identifier(text), identifier(text))
+    return Value(identifier(text), trimmed(text))
 
 
 def major_amount(text: str | None) -> Value:

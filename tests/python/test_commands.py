@@ -286,3 +286,13 @@ def test_status_beside_somebody_who_writes_says_so(yesterday):
         ran = yesterday.run("status")
     assert ran.code == 1
     assert ran.says("is open for writing elsewhere")
+
+
+def test_a_trusted_pair_is_not_shown_under_another_pairs_old_list(yesterday):
+    yesterday.use_night(2)
+    yesterday.cut(yesterday.crm / "deals.csv", 0.5)
+    ran = yesterday.reconcile(TALLYSTICK_AS_OF="2026-03-04T03:00:00Z")
+    assert ran.code == 4
+    now, old = ran.out.split("contracts: the last trusted list, of 2026-03-03 03:00 UTC")
+    assert "Differences" in now and "customers right_only" in now and "contracts conflict" not in now
+    assert "contracts conflict" in old and "customers" not in old

@@ -31,6 +31,7 @@ renamed as (
         ({{ parsed_number('source.amount_minor', 24, 4) }}) * currencies.minor_unit as amount,
         {{ trimmed('source.amount_minor') }} as amount_minor,
         currencies.exponent as currency_exponent,
+        {{ trimmed('source.currency') }} as currency_stated,
         {{ normalise_identifier('source.currency') }} as currency,
         {{ trimmed('source.interval') }} as interval,
         {{ trimmed('source.started_at') }} as starts_on_stated,

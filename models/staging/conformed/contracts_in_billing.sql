@@ -10,6 +10,7 @@ select
         else rtrim(amount::varchar, '0')
     end as amount_stated,
     amount,
+    currency_stated,
     currency,
     interval,
     starts_on_stated,

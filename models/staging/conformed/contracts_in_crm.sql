@@ -6,6 +6,7 @@ select
     plan,
     amount_stated,
     amount,
+    currency_stated,
     currency,
     interval,
     starts_on_stated,

@@ -23,6 +23,7 @@ renamed as (
         {{ trimmed('source.plan') }} as plan,
         {{ trimmed('source.amount') }} as amount_stated,
         {{ parsed_number('source.amount', 20, 8) }} as amount,
+        {{ trimmed('source.currency') }} as currency_stated,
         {{ normalise_identifier('source.currency') }} as currency,
         {{ trimmed('source.interval') }} as interval,
         {{ trimmed('source.starts_on') }} as starts_on_stated,

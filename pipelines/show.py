@@ -54,7 +54,7 @@ select
     reconciliation, bucket, field, left_system, right_system,
     count(*) filter (status = 'open') as open,
     count(*) filter (status = 'in_flight') as in_flight,
-    count(*) filter (opened_at = last_seen_at) as new,
+    count(*) filter (opened_in_run = run_id) as new,
     max(age_hours) as oldest_hours
 from marts.discrepancies
 group by all

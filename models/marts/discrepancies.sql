@@ -38,6 +38,7 @@ select
     ledger.runs_seen,
     ledger.times_reopened,
     ledger.opened_at,
+    ledger.opened_in_run,
     round(date_diff('second', ledger.first_seen_at, coalesce(last_trusted.as_of, ledger.last_seen_at)) / 3600.0, 2)::double as age_hours,
     ledger.left_updated_at,
     ledger.right_updated_at,

@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup reconcile counts demo status test sweep lint bench clean
+.PHONY: help setup reconcile counts demo status test duckdb-2 sweep lint bench clean
 
 help: ## List what can be run
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ status: setup ## When the last trusted run was; fails when it is stale
 
 test: setup lint ## Everything that must hold
 	@$(BIN)/python -m pytest
+
+duckdb-2: setup ## The sample's tests on DuckDB 2, so that a newer pin is no surprise
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --target .venv/duckdb-2 --upgrade duckdb==2.0.0
+	@PYTHONPATH=.venv/duckdb-2 $(BIN)/python -m pytest tests/python/test_commands.py tests/python/test_nights.py
 
 sweep: setup ## The long sweeps: every kill point, the big oracle
 	@$(BIN)/python -m pytest -m sweep

@@ -19,6 +19,7 @@ from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTru
 
 PUBLISHED = "warehouse.duckdb"
 SNAPSHOT = "snapshot.duckdb"
+STORAGE_VERSION = "v1.0.0"
 
 
 def reconcile(say: Callable[[str], None]) -> None:
@@ -145,6 +146,9 @@ def prepare(state: Path) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir()
+    with duckdb.connect() as connection:
+        for name in (SNAPSHOT, PUBLISHED):  # DuckDB 2 would write files that the drivers of most BI tools can't read yet
+            connection.execute(f"attach '{settings.quoted(folder / name)}' as \"{name}\" (storage_version '{STORAGE_VERSION}')")
     if (state / PUBLISHED).exists():
         shutil.copyfile(state / PUBLISHED, folder / "published.duckdb")
         read_through(folder / "published.duckdb", state / PUBLISHED)

@@ -14,6 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
+def quoted(text: Path | str) -> str:
+    """For use between the quotes of an SQL literal."""
+    return str(text).replace("'", "''")
+
+
 def state_folder() -> Path:
     """`TALLYSTICK_STATE`, from the project's folder if it is relative."""
     return ROOT / os.environ.get("TALLYSTICK_STATE", "state")

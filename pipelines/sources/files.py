@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
-from pipelines.settings import parse_time
+from pipelines.settings import parse_time, quoted
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1"}
@@ -239,10 +239,6 @@ def bare(line: bytes) -> bytes:
 def matching(path: Path) -> str:
     """This path and no other, as a literal for DuckDB, which would take [ ] and * for a pattern."""
     return f"'{quoted(glob.escape(str(path)))}'"
-
-
-def quoted(text: Path | str) -> str:
-    return str(text).replace("'", "''")
 
 
 def reason(error: Exception, part: Path) -> str:

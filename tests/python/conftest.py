@@ -71,7 +71,7 @@ class World:
             "SOURCES__BILLING__PATH": str(self.billing),
         }
         if self.project != ROOT:
-            clean["PYTHONPATH"] = str(self.project)
+            clean["PYTHONPATH"] = os.pathsep.join(filter(None, (str(self.project), os.environ.get("PYTHONPATH"))))
         clean |= changes
         return {name: value for name, value in clean.items() if value is not None}
 

@@ -325,3 +325,10 @@ def test_the_first_run_says_that_it_has_no_baseline(first_night):
     told = first_night.query("select explanation from marts.trust_checks where check_name = 'no_implausible_drop'")
     assert len(told) == 4
     assert all("no baseline yet" in explanation for (explanation,) in told)
+
+
+def test_what_is_written_older_drivers_can_read(first_night):
+    for name in ("warehouse", "snapshot"):
+        with duckdb.connect(first_night.state / f"{name}.duckdb", read_only=True) as connection:
+            tags = connection.execute("select tags from duckdb_databases() where not internal").fetchone()[0]
+        assert tags["storage_version"].startswith("v1.0.0")

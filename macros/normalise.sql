@@ -39,5 +39,7 @@
     case
         when regexp_full_match({{ trimmed(value) }}, '\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d([.]\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?)?')
             then try_cast({{ trimmed(value) }} as timestamptz)
+        when regexp_full_match({{ trimmed(value) }}, '\d{4}-\d\d-\d\d[ T]\d\d:\d\d(Z|[+-]\d\d(:?\d\d)?)')
+            then try_cast(left({{ trimmed(value) }}, 16) || ':00' || ({{ trimmed(value) }})[17:] as timestamptz)
     end
 {%- endmacro %}

@@ -8,6 +8,7 @@ import atexit
 import gc
 import json
 import os
+import queue
 import sys
 import threading
 
@@ -25,6 +26,8 @@ SEVERITY_THAT_STOPS = {
 
 
 def main() -> int:
+    commands = queue.SimpleQueue()
+    threading.Thread(target=listen, args=[commands], daemon=True).start()
     gc.disable()  # dbt makes millions of small objects and lives for seconds: collecting costs a tenth of them
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -36,11 +39,7 @@ def main() -> int:
         tell(answers, {"failure": str(parsed.exception or "the project does not parse")})
         return 1
     tell(answers, {"gates": gates(parsed.result)})
-    command = json.loads(sys.stdin.readline() or "null")
-    if not command:
-        return 1
-    threading.Thread(target=die_with_the_run, daemon=True).start()
-    built = dbtRunner(manifest=parsed.result, callbacks=[say_errors]).invoke([*LEAN, *command])
+    built = dbtRunner(manifest=parsed.result, callbacks=[say_errors]).invoke([*LEAN, *commands.get()])
     if built.result is None:
         tell(answers, {"failure": str(built.exception or "dbt did not finish")})
         return 1
@@ -51,7 +50,7 @@ def main() -> int:
 
 def say_errors(event) -> None:
     """A failed gate or model, loudly and by its name."""
-    if event.info.level == "error" and event.info.msg:
+    if event.info.level == "error" and event.info.msg and not event.info.name.startswith("RunResult"):  # these say it again
         print(event.info.msg, file=sys.stderr)
 
 
@@ -89,10 +88,10 @@ def describe(result) -> dict:
     }
 
 
-def die_with_the_run() -> None:
-    """The run holds our standard input; when it ends without a word, so do we, or we would write into the next run's files."""
-    while os.read(0, 1024):
-        pass
+def listen(commands: queue.SimpleQueue) -> None:
+    """The run holds our standard input; when it ends, so do we at once, or we would keep its lock and write into the next run's files."""
+    for line in sys.stdin:
+        commands.put(json.loads(line))
     os._exit(1)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 @dataclass
 class Pulled:
-    """One table of one system. Times are UTC; `declared_total` is None where the source gives none."""
+    """One table of one system. Times are UTC; None is what the source does not tell."""
 
     system: str
     table_name: str
@@ -21,6 +21,7 @@ class Pulled:
     end_evidence: str = ""
     unmapped_columns: str = ""
     exported_at: datetime | None = None
+    written_at: datetime | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     finished_at: datetime | None = None
 
@@ -32,6 +33,6 @@ create table pulls.gates (check_name varchar, is_in_force boolean);
 create table pulls.tables (
     system varchar, table_name varchar, connector varchar, files bigint, bytes bigint, digest varchar,
     declared_total bigint, fetched bigint, landed bigint, end_seen boolean, end_evidence varchar,
-    unmapped_columns varchar, exported_at timestamptz, started_at timestamptz, finished_at timestamptz
+    unmapped_columns varchar, exported_at timestamptz, written_at timestamptz, started_at timestamptz, finished_at timestamptz
 );
 """

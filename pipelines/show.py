@@ -103,7 +103,8 @@ def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
         lines.append(Text(f"  … and {len(failed) - FAILED_CHECKS_SHOWN} more in marts.trust_checks"))
     page = f"docs/trust/{failed[0]['check_name'] if failed else 'every_gate_is_in_force'}.md"
     lines.append(Text(f"What to do: read {page}, mend the export and run make reconcile again."))
-    if failed and all(check["can_be_accepted"] for check in failed):
+    beyond = {check["reconciliation"] for check in failed if not check["can_be_accepted"]}
+    if {check["reconciliation"] for check in failed} - beyond:
         lines.append(Text('Is the change genuine? tallystick accept-counts --reason "…" --by "…", then run again.'))
     return Group(*lines, Text())
 
@@ -169,18 +170,18 @@ def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
 
 
 def footer(runs: list[dict], unusable: int, warehouse: str) -> Group:
-    run = max(runs, key=lambda run: run["before_run_id"] or "")
-    since = (
-        f"new and gone since the last trusted run of {run['before_as_of']:%Y-%m-%d %H:%M} UTC"
-        if run["before_as_of"]
-        else "no baseline yet, drops and jumps are judged from the next run on"
-    )
+    run = runs[0]
+    trusted = [run for run in runs if run["verdict"] == "trusted"]
+    before = max((run["before_as_of"] for run in trusted if run["before_as_of"]), default=None)
+    since = f"; new and gone since the last trusted run of {before:%Y-%m-%d %H:%M} UTC" if before else ""
+    if not any(run["before_as_of"] for run in runs):
+        since = "; no baseline yet, drops and jumps are judged from the next run on"
     unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)
     notes = [f"records without a usable key: {unusable}, in marts.unreconcilable"] if unusable else []
     notes += [f"values that could not be read: {unread}, by side in marts.runs, by column in trust.side_counts"] if unread else []
     return Group(
         Text(),
-        Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s; {since}"),
+        Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s{since}"),
         *map(Text, notes),
         Text(f"tables: {warehouse}, schema marts: discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"),
     )

@@ -18,10 +18,10 @@ pulls as (
 
     select
         reconciliation,
-        date_diff('minute', min(coalesce(exported_at, started_at)), max(coalesce(exported_at, started_at))) / 60.0 as hours_apart,
-        arg_min(system, coalesce(exported_at, started_at)) as earlier_system,
+        date_diff('minute', min(own_time), max(own_time)) / 60.0 as hours_apart,
+        arg_min(system, own_time) as earlier_system,
         case when count(exported_at) between 1 and count(*) - 1 then ' (only one has a manifest)' else '' end as caveat
-    from {{ ref('pulled_tables') }}
+    from (select *, coalesce(exported_at, written_at, started_at) as own_time from {{ ref('pulled_tables') }})
     group by reconciliation
 
 ),

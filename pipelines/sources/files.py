@@ -55,12 +55,19 @@ def read_manifest(system: str, folder: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8-sig"))
         records = manifest.get("records") or {}
+        unknown = [*(set(manifest) - {"exported_at", "records"}), *(name for name in records if not is_exported(folder, name))]
+        if unknown:
+            raise ValueError(f"it says {unknown[0]!r}, which is neither exported_at, records nor a table of this folder")
         if not all(total is None or (type(total) is int and total >= 0) for total in records.values()):
             raise ValueError("a total under records is not a whole number")
         exported_at = manifest.get("exported_at")
         return {"records": records, "exported_at": exported_at and parse_time(exported_at, "exported_at")}
     except (AttributeError, ValueError, BadConfiguration) as error:
         raise SourceFailed(f"{system}: {path} can't be read: {error}") from error
+
+
+def is_exported(folder: Path, table: str) -> bool:
+    return any(path.name.lower().startswith(table.lower()) and path.name != "manifest.json" for path in folder.iterdir())
 
 
 def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str], work: Path) -> Iterator:
@@ -91,6 +98,7 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
     ] != [(then.st_size, then.st_mtime_ns) for then in before]
     evidence.files = len(parts)
     evidence.bytes = sum(stat.st_size for stat in before)
+    evidence.written_at = datetime.fromtimestamp(max(stat.st_mtime for stat in before), UTC)
     evidence.digest = digest.hexdigest()
     evidence.unmapped_columns = ", ".join(sorted(unmapped))
     evidence.end_seen = not has_changed and gap is None

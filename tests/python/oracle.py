@@ -142,7 +142,7 @@ def number(text: str | None, whole: int = 20, decimals: int = 8) -> Decimal | No
 def time(text: str | None) -> datetime | None:
     """An ISO 8601 date or time that exists, in UTC; without a zone it is UTC already. None where it is not one."""
     text = trimmed(text)
-    if text is None or not re.fullmatch(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?(Z|[+-]\d\d(:?\d\d)?)?)?)?", text, re.ASCII):
+    if text is None or not re.fullmatch(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", text, re.ASCII):
         return None
     try:
         found = datetime.fromisoformat(text)

@@ -290,9 +290,36 @@ def test_status_beside_somebody_who_writes_says_so(yesterday):
 
 def test_a_trusted_pair_is_not_shown_under_another_pairs_old_list(yesterday):
     yesterday.use_night(2)
-    yesterday.cut(yesterday.crm / "deals.csv", 0.5)
-    ran = yesterday.reconcile(TALLYSTICK_AS_OF="2026-03-04T03:00:00Z")
+    deals = yesterday.crm / "deals.csv"
+    deals.write_text("".join(deals.read_text().splitlines(keepends=True)[:-1]))
+    ran = yesterday.reconcile()
     assert ran.code == 4
+    assert "every record" not in ran.out and "declared_total_matches" in ran.out
     now, old = ran.out.split("contracts: the last trusted list, of 2026-03-03 03:00 UTC")
     assert "Differences" in now and "customers right_only" in now and "contracts conflict" not in now
     assert "contracts conflict" in old and "customers" not in old
+
+
+def test_new_is_what_this_run_opened_also_where_the_clock_stands_still(yesterday):
+    customers = yesterday.crm / "customers.csv"
+    text = customers.read_text()
+    customers.write_text(text.replace("example", "elsewhere", 1))
+    assert text != customers.read_text()
+    ran = yesterday.reconcile()
+    assert ran.code == 0, ran.err
+    assert [line.split()[-2:] for line in ran.out.splitlines() if line.startswith("customers crm")] == [["1", "0"]]
+    kinds = [line.split() for line in ran.out.splitlines() if line.startswith(("customers conflict", "customers right_only"))]
+    assert {(words[2], words[-3]) for words in kinds} == {("status", "0"), ("email", "1"), ("country", "0"), ("in", "0")}
+
+
+def test_the_hint_to_accept_is_given_for_the_pairs_that_can_be(yesterday):
+    yesterday.use_night(2)
+    for table in ("customers", "deals"):
+        yesterday.cut(yesterday.crm / f"{table}.csv", 0.79)
+        yesterday.cut(yesterday.billing / f"{'subscriptions' if table == 'deals' else table}.csv", 0.79)
+    (yesterday.crm / "deals.csv").rename(yesterday.crm / "deals-2.csv")
+    ran = yesterday.reconcile(TALLYSTICK_AS_OF="2026-03-04T03:00:00Z")
+    assert ran.code == 4
+    assert "contracts: pull_finished" in ran.out
+    assert "Is the change genuine? tallystick accept-counts" in ran.out
+    assert ran.err.count("assert_both_pulls_were_read_to_their_end") == 1, "a line a gate"

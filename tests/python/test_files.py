@@ -612,3 +612,19 @@ def test_the_command_does_not_trust_what_is_not_whole(yesterday):
     assert {("customers", "left", "pull_finished"), ("contracts", "right", "not_empty")} <= yesterday.failed_checks()
     assert "pull_finished" in ran.out and "not_empty" in ran.out
     assert yesterday.differences() == before
+
+
+@pytest.mark.parametrize(
+    ("manifest", "misspelt"),
+    [('{"record": {"customers": 1}}', "record"), ('{"records": {"custmers": 1}}', "custmers")],
+)
+def test_a_misspelt_total_is_not_passed_over(exports, manifest, misspelt):
+    exports.write("crm/manifest.json", manifest)
+    with pytest.raises(SourceFailed, match=rf"manifest\.json can't be read: it says '{misspelt}'"):
+        exports.pull()
+
+
+def test_a_manifest_may_count_tables_that_no_pair_needs(exports):
+    exports.write("crm/invoices.csv", "number\n1\n")
+    exports.write("crm/manifest.json", '{"records": {"customers": 1, "invoices": 1}}')
+    assert exports.pull().evidence("declared_total") == (1,)

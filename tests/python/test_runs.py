@@ -332,3 +332,25 @@ def test_what_is_written_older_drivers_can_read(first_night):
         with duckdb.connect(first_night.state / f"{name}.duckdb", read_only=True) as connection:
             tags = connection.execute("select tags from duckdb_databases() where not internal").fetchone()[0]
         assert tags["storage_version"].startswith("v1.0.0")
+
+
+def test_a_run_that_was_killed_at_its_start_keeps_the_lock_from_nobody(yesterday):
+    for seconds in (0.5, 1.5):
+        process = yesterday.start("reconcile")
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+        wait_until_unlocked(yesterday, seconds=1)
+
+
+def test_an_export_that_was_left_from_last_week_is_no_pull(world):
+    """Without manifests the files' own times say that one side was not exported again."""
+    for folder in (world.crm, world.billing):
+        (folder / "manifest.json").unlink()
+        for table in folder.iterdir():
+            table.touch()
+    assert world.reconcile().code == 0
+    for table in world.billing.iterdir():
+        os.utime(table, (time.time() - 7 * 86400,) * 2)
+    assert world.reconcile().code == 4
+    assert {check for _, _, check in world.failed_checks()} == {"pulled_close_together"}

@@ -38,7 +38,7 @@ def files(system: str, folder: Path, encoding: str, tables: dict[str, list[str]]
         raise BadConfiguration(f"sources.{system}.encoding must be one of {', '.join(ENCODINGS)}, not {encoding!r}.")
     if not folder.is_dir():
         raise SourceFailed(f"{system}: there is no folder {folder}.")
-    manifest = read_manifest(system, folder)
+    manifest = read_manifest(system, folder, set(tables))
     for table, columns in tables.items():
         evidence = Pulled(system, table, "files")
         evidence.exported_at = manifest.get("exported_at")
@@ -47,7 +47,7 @@ def files(system: str, folder: Path, encoding: str, tables: dict[str, list[str]]
         yield dlt.resource(read_table, name=table)(evidence, folder, encoding, columns, work)
 
 
-def read_manifest(system: str, folder: Path) -> dict:
+def read_manifest(system: str, folder: Path, tables: set[str]) -> dict:
     """`manifest.json`, checked: `exported_at` as UTC, `records` as whole numbers. Empty where there is none."""
     path = folder / "manifest.json"
     if not path.exists():
@@ -55,7 +55,10 @@ def read_manifest(system: str, folder: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8-sig"))
         records = manifest.get("records") or {}
-        unknown = [*(set(manifest) - {"exported_at", "records"}), *(name for name in records if not is_exported(folder, name))]
+        unknown = [
+            *(set(manifest) - {"exported_at", "records"}),
+            *(name for name in set(records) - tables if not is_exported(folder, name)),
+        ]
         if unknown:
             raise ValueError(f"it says {unknown[0]!r}, which is neither exported_at, records nor a table of this folder")
         if not all(total is None or (type(total) is int and total >= 0) for total in records.values()):

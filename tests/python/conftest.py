@@ -21,7 +21,7 @@ STATE_AND_WAY_OUT = re.compile(
     r"(nothing was (published|touched|written)|holds what it held|left as it (is|was)).*\b(run|make|tallystick)\b", re.I | re.S
 )
 NOT_THE_PROJECT = shutil.ignore_patterns(
-    ".git", ".venv", "state", "target", "logs", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__"
+    ".git", ".venv", "state", "target", "logs", "data", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__"
 )
 
 

@@ -12,7 +12,9 @@ contents as (
 
     select
         md5(string_agg(
-            concat_ws(chr(31), system, table_name, digest, fetched, landed, declared_total, end_seen, epoch_us(coalesce(exported_at, written_at))),
+            concat_ws(
+                chr(31), system, table_name, digest, fetched, landed, declared_total, end_seen, epoch_us(coalesce(exported_at, written_at))
+            ),
             chr(30) order by system, table_name
         )) as digest
     from {{ source('pulls', 'tables') }}

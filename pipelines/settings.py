@@ -60,7 +60,15 @@ def needed_columns(system: str) -> dict[str, list[str]]:
 @cache
 def project_vars() -> dict:
     """`vars` of dbt_project.yml. Raises BadConfiguration where a pair has a name or a threshold that can't be one."""
-    stated = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
+    try:
+        stated = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
+        check_pairs(stated)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise BadConfiguration(f"dbt_project.yml can't be read: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    return stated
+
+
+def check_pairs(stated: dict) -> None:
     for pair, entry in stated["reconciliations"].items():
         sides = [entry["left"], entry["right"]]
         for name in [pair, *(side["system"] for side in sides), *(table for side in sides for table in side["tables"])]:
@@ -70,4 +78,3 @@ def project_vars() -> dict:
             raise BadConfiguration(
                 f"{pair} in dbt_project.yml has a threshold {unknown[0]!r}; known are {', '.join(stated['thresholds'])}."
             )
-    return stated

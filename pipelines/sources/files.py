@@ -25,6 +25,7 @@ ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1"}
 OTHER_ENCODING = 'if it is Latin-1, set encoding = "latin-1" for its source.'
 DATE_AND_NUMBER = r"([-_. ]?(?P<date>(19|20)\d{2}-?[01]\d-?[0-3]\d([T_-]?\d{6}Z?)?))?([-_. ]?(part)?[-_. ]?(?P<number>\d{1,9}))?"
 ENDING = r"\.\w+(\.(gz|bz2|xz|zip|zst))?"
+USUAL_LINE = 2 * 1024 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -55,14 +56,14 @@ def read_manifest(system: str, folder: Path, tables: set[str]) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8-sig"))
         records = manifest.get("records") or {}
+        if not all(total is None or (type(total) is int and total >= 0) for total in records.values()):
+            raise ValueError("a total under records is not a whole number")
         unknown = [
             *(set(manifest) - {"exported_at", "records"}),
             *(name for name in set(records) - tables if not is_exported(folder, name)),
         ]
         if unknown:
             raise ValueError(f"it says {unknown[0]!r}, which is neither exported_at, records nor a table of this folder")
-        if not all(total is None or (type(total) is int and total >= 0) for total in records.values()):
-            raise ValueError("a total under records is not a whole number")
         exported_at = manifest.get("exported_at")
         return {"records": records, "exported_at": exported_at and parse_time(exported_at, "exported_at")}
     except (AttributeError, ValueError, BadConfiguration) as error:
@@ -70,7 +71,7 @@ def read_manifest(system: str, folder: Path, tables: set[str]) -> dict:
 
 
 def is_exported(folder: Path, table: str) -> bool:
-    return any(path.name.lower().startswith(table.lower()) and path.name != "manifest.json" for path in folder.iterdir())
+    return (folder / table).is_dir() or bool(matches(folder, rf"{re.escape(table)}{DATE_AND_NUMBER}{ENDING}"))
 
 
 def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str], work: Path) -> Iterator:
@@ -156,10 +157,21 @@ def parse_part(
     extra = set(present) - set(columns)
     if query is None:
         return part, pyarrow.parquet.read_metadata(part).num_rows, extra
-    records = reader.execute(f"copy ({query}) to '{quoted(target)}' (format parquet)").fetchone()[0]
+    records = written(reader, query, target)
     if read is read_csv:
         refuse_second_header(reader, part, columns, target)
     return target, records, extra
+
+
+def written(reader: duckdb.DuckDBPyConnection, query: str, target: Path) -> int:
+    """Writes what the query reads; returns the number of records. Room for the longest line costs the CSV reader its second core."""
+    for line in (USUAL_LINE, LONGEST_LINE):
+        reader.execute(f"set variable line = {line}")
+        try:
+            return reader.execute(f"copy ({query}) to '{quoted(target)}' (format parquet)").fetchone()[0]
+        except duckdb.InvalidInputException as error:
+            if line == LONGEST_LINE or "Maximum line size" not in str(error):
+                raise
 
 
 def read_csv(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], encoding: str) -> tuple[str, list[str]]:
@@ -181,7 +193,7 @@ def read_csv(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], 
     return (
         f"select {', '.join(column for column in columns if column in names) or 'null'} from read_csv({matching(part)},"
         f" auto_detect=false, header=true, delim='{delimiter}', quote='\"', escape='\"', strict_mode=true, encoding='{encoding}',"
-        f" max_line_size={LONGEST_LINE}, buffer_size={2 * LONGEST_LINE}, columns={{{positions}}})"
+        f" max_line_size=getvariable('line'), buffer_size=2 * {LONGEST_LINE}, columns={{{positions}}})"
     ), names
 
 
@@ -235,7 +247,7 @@ def is_nested(kind: pyarrow.DataType) -> bool:
 
 def refuse_second_header(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], target: Path) -> None:
     """A header in the middle is what `cat` leaves; read as a record it would pass for one."""
-    is_header = " and ".join(f"trim({column}, ' \ufeff') = '{column}'" for column in columns)
+    is_header = " and ".join(f"contains({column}, '{column}') and trim({column}, ' \ufeff') = '{column}'" for column in columns)
     if reader.execute(f"select count(*) from {matching(target)} where {is_header}").fetchone()[0]:
         with part.open("rb") as content:
             header = bare(content.readline())

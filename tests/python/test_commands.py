@@ -273,6 +273,26 @@ def test_a_threshold_that_does_not_exist_exits_2(yesterday, project_template, tm
     assert ran.says("contracts in dbt_project.yml has a threshold 'most_hour_apart'", "most_hours_apart")
 
 
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("      left: {system: crm, tables: [deals]}\n", ""),
+        ("    contracts:\n", "    1224:\n"),
+        ("vars:\n", "vars: [\n"),
+        ("vars:\n", "variables:\n"),
+    ],
+    ids=["no left side", "a number for a name", "no YAML", "no vars"],
+)
+def test_a_project_file_that_cannot_be_read_exits_2(yesterday, project_template, tmp_path, written, instead):
+    yesterday.project = copy_project(project_template, tmp_path / "project")
+    project = yesterday.project / "dbt_project.yml"
+    assert written in project.read_text()
+    project.write_text(project.read_text().replace(written, instead))
+    ran = yesterday.reconcile()
+    assert ran.code == 2
+    assert ran.says("dbt_project.yml")
+
+
 def test_settings_that_are_no_toml_exit_2(yesterday, project_template, tmp_path):
     yesterday.project = copy_project(project_template, tmp_path / "project")
     (yesterday.project / ".dlt/config.toml").write_text("[sources.crm\n")

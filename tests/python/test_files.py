@@ -616,7 +616,11 @@ def test_the_command_does_not_trust_what_is_not_whole(yesterday):
 
 @pytest.mark.parametrize(
     ("manifest", "misspelt"),
-    [('{"record": {"customers": 1}}', "record"), ('{"records": {"custmers": 1}}', "custmers")],
+    [
+        ('{"record": {"customers": 1}}', "record"),
+        ('{"records": {"custmers": 1}}', "custmers"),
+        ('{"records": {"customer": 1}}', "customer"),
+    ],
 )
 def test_a_misspelt_total_is_not_passed_over(exports, manifest, misspelt):
     exports.write("crm/manifest.json", manifest)

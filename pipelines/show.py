@@ -61,7 +61,6 @@ group by all
 order by reconciliation desc, open desc, in_flight desc, bucket, field
 """
 
-
 LAST_TRUSTED_RUNS = """
 select
     reconciliation, max(as_of) filter (verdict = 'trusted') as trusted_as_of,
@@ -183,7 +182,7 @@ def footer(runs: list[dict], unusable: int, warehouse: str) -> Group:
         Text(),
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s{since}"),
         *map(Text, notes),
-        Text(f"tables: {warehouse}, schema marts: discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"),
+        Text(f"tables: {warehouse}, schema marts: {RELATIONS}"),
     )
 
 

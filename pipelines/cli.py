@@ -49,7 +49,7 @@ def reconcile(
         run.reconcile(say)
     with run.published() as connection:
         show.summary(connection, console)
-        untrusted, still_open = show.outcome(connection)
+        untrusted, still_open = run.outcome(connection)
     if untrusted:
         raise typer.Exit(NotTrustworthy.exit_code)
     if fail_on and still_open:

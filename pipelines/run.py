@@ -87,6 +87,16 @@ def readable(warehouse: Path) -> Iterator[None]:
         ) from error
 
 
+def outcome(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """Of the last run: pairs that were not trusted, and differences still open."""
+    return connection.execute(
+        """
+        select count(*) filter (verdict is distinct from 'trusted'), sum(open)
+        from marts.runs where run_seq = (select max(run_seq) from marts.runs)
+        """
+    ).fetchone()
+
+
 def accept_counts(reason: str, by: str) -> tuple[list[dict], dict[str, str]]:
     """Appends the last run's refused counts to seeds/accepted_counts.csv, of the pairs that then pass.
 
@@ -264,12 +274,8 @@ def publish(folder: Path, state: Path) -> None:
             os.fsync(content.fileno())
         (folder / name).chmod(0o600)
     with duckdb.connect(folder / PUBLISHED, read_only=True) as connection:
-        is_whole = all(
-            verdict == "trusted"
-            for (verdict,) in connection.execute(
-                "select verdict from marts.runs where run_seq = (select max(run_seq) from marts.runs)"
-            ).fetchall()
-        )
+        untrusted, _ = outcome(connection)
+    is_whole = not untrusted
     if is_whole:
         os.replace(folder / SNAPSHOT, state / SNAPSHOT)
     os.replace(folder / PUBLISHED, state / PUBLISHED)

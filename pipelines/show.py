@@ -72,16 +72,6 @@ order by reconciliation desc
 """
 
 
-def outcome(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """Of the last run: pairs that were not trusted, and differences still open."""
-    return connection.execute(
-        """
-        select count(*) filter (verdict != 'trusted'), sum(open)
-        from marts.runs where run_seq = (select max(run_seq) from marts.runs)
-        """
-    ).fetchone()
-
-
 def rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
     result = connection.execute(query)
     names = [column[0] for column in result.description]

@@ -29,6 +29,9 @@ class Terminal(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 class FailOn(StrEnum):
     """What else than an untrusted run makes `reconcile` fail."""
 
@@ -44,8 +47,7 @@ def reconcile(
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit 6 where open differences remain.")] = None,
 ) -> None:
     """Pull both sides in full, prove it, compare, publish, print the list."""
-    console = Terminal(highlight=False, soft_wrap=True)
-    with progress(console, quiet) as say:
+    with progress(quiet) as say:
         run.reconcile(say)
     with run.published() as connection:
         show.summary(connection, console)
@@ -59,8 +61,7 @@ def reconcile(
 @app.command()
 def counts(quiet: Quiet = False) -> None:
     """Only the two numbers of each pair: pulls and counts, publishes nothing."""
-    console = Terminal(highlight=False, soft_wrap=True)
-    with progress(console, quiet) as say:
+    with progress(quiet) as say:
         counted = run.count(say)
     for pair, left_system, left, right_system, right in counted:
         console.print(f"{pair}: {left_system} {left:,}, {right_system} {right:,} in scope; {abs(left - right):,} apart")
@@ -72,7 +73,7 @@ def status() -> None:
     now = settings.fixed_clock() or datetime.now(UTC)
     with run.published() as connection:
         text, is_fresh = show.freshness(connection, now, STALE_AFTER_HOURS)
-    typer.echo(text)
+    console.print(text)
     if not is_fresh:
         raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours.", "Run make reconcile on fresh exports.")
 
@@ -85,10 +86,10 @@ def accept_counts(
     """Let the counts that the last run refused through, once; the row stands in seeds/accepted_counts.csv."""
     accepted, beyond = run.accept_counts(reason.strip(), by.strip())
     for row in accepted:
-        typer.echo(f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}")
+        console.print(f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}")
     for pair, check_name in beyond.items():
-        typer.echo(f"{pair} can't be accepted: {check_name} is evidence of an incomplete pull")
-    typer.echo("Run make reconcile again; commit seeds/accepted_counts.csv so that git keeps who and why.")
+        console.print(f"{pair} can't be accepted: {check_name} is evidence of an incomplete pull")
+    console.print("Run make reconcile again; commit seeds/accepted_counts.csv so that git keeps who and why.")
 
 
 @app.command()
@@ -97,7 +98,7 @@ def demo(quiet: Quiet = False) -> None:
     os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "demo")
     shutil.rmtree(settings.state_folder(), ignore_errors=True)
     for night in ("night-1", "night-2"):
-        typer.echo(f"\n{night}: the exports in sample/{night}\n")
+        console.print(f"\n{night}: the exports in sample/{night}\n")
         for system in ("crm", "billing"):
             os.environ[f"SOURCES__{system.upper()}__CONNECTOR"] = "files"
             os.environ[f"SOURCES__{system.upper()}__PATH"] = f"sample/{night}/{system}"
@@ -105,7 +106,7 @@ def demo(quiet: Quiet = False) -> None:
 
 
 @contextmanager
-def progress(console: Console, quiet: bool) -> Iterator[Callable[[str], None]]:
+def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """A spinner on a terminal, plain lines elsewhere."""
     if quiet or not console.is_terminal:
         yield lambda step: console.print(f"{step} …")

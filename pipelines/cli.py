@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from pipelines import run, settings, show
-from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy
+from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, first_line
 
 OPEN_DIFFERENCES = 6
 STALE_AFTER_HOURS = 36
@@ -129,10 +129,6 @@ def main() -> None:
             f"This is a fault in Tallystick: {first_line(error)}. What is published is whole: run tallystick status to see of when.",
             Failure.exit_code,
         )
-
-
-def first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]}".removesuffix(".")
 
 
 def end(sentence: str, exit_code: int) -> None:

@@ -40,3 +40,8 @@ class AlreadyRunning(Failure):
 
     exit_code = 5
     way_out = "Nothing was touched; wait for it, then run again."
+
+
+def first_line(error: BaseException) -> str:
+    """What somebody else's error is and says, for one sentence; some say nothing."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]}".removesuffix(".")

@@ -11,7 +11,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines import settings
 from pipelines.evidence import DDL, Pulled
-from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, SourceFailed
+from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, SourceFailed, first_line
 from pipelines.sources.files import files
 
 
@@ -86,8 +86,7 @@ def root_cause(error: BaseException, system: str) -> BaseException:
     while following := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(following)
     ours = [cause for cause in causes if isinstance(cause, (Failure, *OF_THIS_MACHINE))]
-    last = causes[-1]
-    return ours[0] if ours else SourceFailed(f"{system}: loading failed: {type(last).__name__}: {str(last).splitlines()[0]}")
+    return ours[0] if ours else SourceFailed(f"{system}: loading failed: {first_line(causes[-1])}")
 
 
 def record(

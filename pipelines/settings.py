@@ -51,9 +51,7 @@ def needed_columns(system: str) -> dict[str, list[str]]:
         if source["name"] == system
         for table in source["tables"]
     }
-    for name in [*tables, *(column for columns in tables.values() for column in columns)]:
-        if not NAME.fullmatch(name):
-            raise BadConfiguration(f"{name!r} in the sources of {system} is not a plain lower-case name.")
+    refuse_code([*tables, *(column for columns in tables.values() for column in columns)], f"in the sources of {system}")
     return tables
 
 
@@ -69,12 +67,19 @@ def project_vars() -> dict:
 
 
 def check_pairs(stated: dict) -> None:
+    """Raises BadConfiguration where a name could be code or a threshold does not exist."""
     for pair, entry in stated["reconciliations"].items():
         sides = [entry["left"], entry["right"]]
-        for name in [pair, *(side["system"] for side in sides), *(table for side in sides for table in side["tables"])]:
-            if not NAME.fullmatch(name):
-                raise BadConfiguration(f"{name!r} under reconciliations in dbt_project.yml is not a plain lower-case name.")
+        names = [pair, *(side["system"] for side in sides), *(table for side in sides for table in side["tables"])]
+        refuse_code(names, "under reconciliations in dbt_project.yml")
         if unknown := sorted(set(entry.get("thresholds") or {}) - set(stated["thresholds"])):
             raise BadConfiguration(
                 f"{pair} in dbt_project.yml has a threshold {unknown[0]!r}; known are {', '.join(stated['thresholds'])}."
             )
+
+
+def refuse_code(names: list[str], where: str) -> None:
+    """Names become part of SQL, paths and Jinja as they are. Raises BadConfiguration on one that is not plain."""
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise BadConfiguration(f"{name!r} {where} is not a plain lower-case name.")

@@ -97,9 +97,8 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
             unmapped |= extra
             evidence.fetched += records
             yield dlt.mark.with_file_import(str(landed), "parquet", records, hints=pyarrow.parquet.read_schema(landed).empty_table())
-    has_changed = [part.stat() for part in parts] != before and [
-        (now.st_size, now.st_mtime_ns) for now in (part.stat() for part in parts)
-    ] != [(then.st_size, then.st_mtime_ns) for then in before]
+    now = [part.stat() for part in parts]
+    has_changed = [(stat.st_size, stat.st_mtime_ns) for stat in now] != [(stat.st_size, stat.st_mtime_ns) for stat in before]
     evidence.files = len(parts)
     evidence.bytes = sum(stat.st_size for stat in before)
     evidence.written_at = datetime.fromtimestamp(max(stat.st_mtime for stat in before), UTC)

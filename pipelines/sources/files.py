@@ -71,7 +71,7 @@ def read_manifest(system: str, folder: Path, tables: set[str]) -> dict:
 
 
 def is_exported(folder: Path, table: str) -> bool:
-    return (folder / table).is_dir() or bool(matches(folder, rf"{re.escape(table)}{DATE_AND_NUMBER}{ENDING}"))
+    return (folder / table).is_dir() or bool(named_after(table, folder))
 
 
 def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str], work: Path) -> Iterator:
@@ -112,7 +112,7 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
 def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str | None]:
     """The files of a table in order of their number, and what is missing between them (None where nothing is)."""
     named = [
-        *matches(folder, rf"{table}{DATE_AND_NUMBER}{ENDING}"),
+        *named_after(table, folder),
         *matches(folder / table, rf"\D*?{DATE_AND_NUMBER}([-_. ].*)?|.*"),  # Spark's part-00000-8b7b20ee-….snappy.parquet is part 0
     ]
     found = [(int(match["number"] or 0), path) for match, path in named]
@@ -136,6 +136,11 @@ def find_parts(system: str, folder: Path, table: str) -> tuple[list[Path], str |
     missing = next((number for number, there in enumerate(numbers, min(numbers[0], 1)) if number != there), None)
     gap = None if missing is None else f"part {missing} of {table} is missing"
     return [path for _, path in found], gap
+
+
+def named_after(table: str, folder: Path) -> list[tuple[re.Match, Path]]:
+    """The folder's files named after a table, with a date and a part's number or without."""
+    return matches(folder, rf"{re.escape(table)}{DATE_AND_NUMBER}{ENDING}")
 
 
 def matches(folder: Path, name: str) -> list[tuple[re.Match, Path]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import dlt
 import duckdb
 import pyarrow.parquet
+from pyarrow.types import is_nested
 
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
@@ -243,10 +244,6 @@ def is_common(kind: pyarrow.DataType) -> bool:
     is_number = is_number or (types.is_integer(kind) and not types.is_uint64(kind))
     is_time = types.is_date32(kind) or (types.is_timestamp(kind) and kind.unit in ("ms", "us"))
     return is_number or is_time or types.is_string(kind) or types.is_large_string(kind)
-
-
-def is_nested(kind: pyarrow.DataType) -> bool:
-    return pyarrow.types.is_nested(kind)
 
 
 def refuse_second_header(reader: duckdb.DuckDBPyConnection, part: Path, columns: list[str], target: Path) -> None:

@@ -4,7 +4,7 @@ import subprocess
 
 import duckdb
 import pytest
-from conftest import contents, copy_project
+from conftest import contents
 
 COUNTS = """
     select
@@ -150,8 +150,8 @@ def test_bad_configuration_exits_2_and_yesterday_stays(yesterday, changes, sente
     assert ran.says(sentence)
 
 
-def test_a_setting_that_is_nowhere_names_both_ways_to_set_it(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_a_setting_that_is_nowhere_names_both_ways_to_set_it(yesterday, project):
+    yesterday.project = project
     config = yesterday.project / ".dlt/config.toml"
     config.write_text(config.read_text().replace('connector = "files"', ""))
     ran = yesterday.reconcile()
@@ -207,8 +207,8 @@ def test_accept_counts_never_accepts_evidence(yesterday):
     assert seed.read_text() == before
 
 
-def test_a_genuine_shrink_is_refused_then_accepted_with_who_and_why(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_a_genuine_shrink_is_refused_then_accepted_with_who_and_why(yesterday, project):
+    yesterday.project = project
     yesterday.use_night(2)
     for table in ("crm/customers", "crm/deals", "billing/customers", "billing/subscriptions"):
         yesterday.cut(yesterday.folder / f"{table}.csv", 0.79)
@@ -229,8 +229,8 @@ def test_a_genuine_shrink_is_refused_then_accepted_with_who_and_why(yesterday, p
     assert all("accepted by Ana: the B brand, sold" in explanation for (explanation,) in explained)
 
 
-def test_accept_counts_takes_the_pairs_that_would_then_pass(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_accept_counts_takes_the_pairs_that_would_then_pass(yesterday, project):
+    yesterday.project = project
     with duckdb.connect(yesterday.warehouse) as connection:
         connection.execute(
             """
@@ -254,8 +254,8 @@ def test_accept_counts_takes_the_pairs_that_would_then_pass(yesterday, project_t
         ("currencies", "EUR,2\nEUR,2\n", "seeds/currencies.csv says EUR 3 times; keep one row"),
     ],
 )
-def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project_template, tmp_path, seed, rows, sentence):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project, seed, rows, sentence):
+    yesterday.project = project
     before = yesterday.fingerprint()
     with (yesterday.project / f"seeds/{seed}.csv").open("a") as lines:
         lines.write(rows)
@@ -264,10 +264,10 @@ def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project_template, t
     assert ran.says(sentence)
 
 
-def test_a_threshold_that_does_not_exist_exits_2(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
-    project = yesterday.project / "dbt_project.yml"
-    project.write_text(project.read_text().replace("    contracts:\n", "    contracts:\n      thresholds: {most_hour_apart: 4}\n"))
+def test_a_threshold_that_does_not_exist_exits_2(yesterday, project):
+    yesterday.project = project
+    declared = project / "dbt_project.yml"
+    declared.write_text(declared.read_text().replace("    contracts:\n", "    contracts:\n      thresholds: {most_hour_apart: 4}\n"))
     ran = yesterday.reconcile()
     assert ran.code == 2
     assert ran.says("contracts in dbt_project.yml has a threshold 'most_hour_apart'", "most_hours_apart")
@@ -283,18 +283,18 @@ def test_a_threshold_that_does_not_exist_exits_2(yesterday, project_template, tm
     ],
     ids=["no left side", "a number for a name", "no YAML", "no vars"],
 )
-def test_a_project_file_that_cannot_be_read_exits_2(yesterday, project_template, tmp_path, written, instead):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
-    project = yesterday.project / "dbt_project.yml"
-    assert written in project.read_text()
-    project.write_text(project.read_text().replace(written, instead))
+def test_a_project_file_that_cannot_be_read_exits_2(yesterday, project, written, instead):
+    yesterday.project = project
+    declared = project / "dbt_project.yml"
+    assert written in declared.read_text()
+    declared.write_text(declared.read_text().replace(written, instead))
     ran = yesterday.reconcile()
     assert ran.code == 2
     assert ran.says("dbt_project.yml")
 
 
-def test_settings_that_are_no_toml_exit_2(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_settings_that_are_no_toml_exit_2(yesterday, project):
+    yesterday.project = project
     (yesterday.project / ".dlt/config.toml").write_text("[sources.crm\n")
     ran = yesterday.reconcile()
     assert ran.code == 2

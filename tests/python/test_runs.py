@@ -12,7 +12,7 @@ import time
 
 import duckdb
 import pytest
-from conftest import TABLES, Ran, World, contents, copy_project
+from conftest import TABLES, Ran, World, contents
 
 from pipelines import run
 from pipelines.failures import Failure
@@ -88,8 +88,8 @@ def test_half_an_export_exits_4_and_changes_no_difference(yesterday):
 
 
 @pytest.mark.parametrize("fault", ["SQL that fails to run", "a project that does not parse"])
-def test_a_broken_model_exits_1_and_yesterday_stays(yesterday, project_template, tmp_path, fault):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_a_broken_model_exits_1_and_yesterday_stays(yesterday, project, fault):
+    yesterday.project = project
     before = yesterday.fingerprint()
     model = yesterday.project / "models/marts/discrepancies.sql"
     if fault == "SQL that fails to run":

@@ -98,8 +98,8 @@ REACHING_OUT = {
 }
 
 
-def test_no_model_can_reach_the_file_system(yesterday, project_template, tmp_path):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_no_model_can_reach_the_file_system(yesterday, project):
+    yesterday.project = project
     before = yesterday.fingerprint()
     for name, sql in REACHING_OUT.items():
         (yesterday.project / f"models/trust/{name}.sql").write_text(sql.replace("__WRITTEN__", str(WRITTEN)))
@@ -124,12 +124,12 @@ def test_no_model_can_reach_the_file_system(yesterday, project_template, tmp_pat
     ],
     ids=["system", "system with a path", "table", "pair", "pair with Jinja"],
 )
-def test_names_that_are_code_are_refused(yesterday, project_template, tmp_path, written, instead):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_names_that_are_code_are_refused(yesterday, project, written, instead):
+    yesterday.project = project
     before = yesterday.fingerprint()
-    project = yesterday.project / "dbt_project.yml"
-    assert written in project.read_text()
-    project.write_text(project.read_text().replace(written, instead))
+    declared = project / "dbt_project.yml"
+    assert written in declared.read_text()
+    declared.write_text(declared.read_text().replace(written, instead))
     ran = yesterday.reconcile()
     assert (ran.code, yesterday.fingerprint()) == (2, before)
     assert ran.says()

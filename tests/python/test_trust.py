@@ -5,7 +5,7 @@ from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
-from conftest import World, copy_project, house
+from conftest import World, house
 from engine import Engine, project
 
 from pipelines import build, run
@@ -233,8 +233,8 @@ def test_a_gate_that_was_not_reached_publishes_nothing(status):
 
 
 @pytest.mark.parametrize("fault", ["only warns", "is deleted"])
-def test_the_command_trusts_nothing_where_a_gate(yesterday: World, project_template, tmp_path, fault):
-    yesterday.project = copy_project(project_template, tmp_path / "project")
+def test_the_command_trusts_nothing_where_a_gate(yesterday: World, project, fault):
+    yesterday.project = project
     yesterday.use_night(2)
     before = yesterday.differences()
     yaml = yesterday.project / "models/marts/_marts__models.yml"

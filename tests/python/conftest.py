@@ -141,12 +141,6 @@ class World:
         return World(folder, self.project)
 
 
-def pytest_configure(config) -> None:
-    """The sweeps run when they are asked for: make sweep."""
-    if not config.option.markexpr:
-        config.option.markexpr = "not sweep"
-
-
 def new_world(folder: Path, project: Path = ROOT) -> World:
     folder.mkdir(parents=True, exist_ok=True)
     world = World(folder, project)

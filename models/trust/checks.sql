@@ -3,6 +3,8 @@ select * from {{ ref('pull_checks') }}
 union all
 select * from {{ ref('clock_checks') }}
 union all
+select * from {{ ref('gate_checks') }}
+union all
 select * from {{ ref('count_checks') }}
 union all
 select * from {{ ref('baseline_checks') }}

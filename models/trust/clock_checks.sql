@@ -1,4 +1,4 @@
--- Do the two pulls and the run's clock belong together? And is every gate in force?
+-- Do the two pulls and the run's clock belong together?
 with
 
 run as (
@@ -13,6 +13,13 @@ pairs as (
 
 ),
 
+tables as (
+
+    select *, coalesce(exported_at, written_at, started_at) as own_time
+    from {{ ref('pulled_tables') }}
+
+),
+
 -- In whole minutes: two pulls of one run that start seconds apart must look the same when the run is repeated.
 pulls as (
 
@@ -21,7 +28,7 @@ pulls as (
         date_diff('minute', min(own_time), max(own_time)) / 60.0 as hours_apart,
         arg_min(system, own_time) as earlier_system,
         case when count(exported_at) between 1 and count(*) - 1 then ' (only one has a manifest)' else '' end as caveat
-    from (select *, coalesce(exported_at, written_at, started_at) as own_time from {{ ref('pulled_tables') }})
+    from tables
     group by reconciliation
 
 ),
@@ -31,22 +38,6 @@ last_runs as (
     select reconciliation, as_of, run_id
     from {{ ref('trusted_runs') }}
     where is_last and side = 'left'
-
-),
-
--- A gate is a dbt test on trust_checks; one that is missing, switched off or softened to a warning is no gate.
-required as (
-
-    select unnest({{ gate_names() }}) as check_name
-
-),
-
-gates as (
-
-    select count(*) as missing, string_agg(required.check_name, ', ' order by required.check_name) as names
-    from required
-    left join {{ source('pulls', 'gates') }} as gates on required.check_name = gates.check_name
-    where gates.is_in_force is not true
 
 ),
 
@@ -83,15 +74,6 @@ checks as (
         format('the clock says {}; a day ahead of the machine it would make later runs look old', run.as_of)
     from pairs
     cross join run
-    union all
-    select
-        pairs.reconciliation, 'both', 'every_gate_is_in_force',
-        gates.missing,
-        0,
-        gates.missing = 0,
-        coalesce('no dbt test that can fail stands behind: ' || gates.names, 'every trust check has its dbt test')
-    from pairs
-    cross join gates
 
 ),
 

@@ -7,6 +7,8 @@ checks as (
     union all
     select reconciliation, passed from {{ ref('clock_checks') }}
     union all
+    select reconciliation, passed from {{ ref('gate_checks') }}
+    union all
     select reconciliation, passed from {{ ref('count_checks') }}
     union all
     select reconciliation, passed from {{ ref('baseline_checks') }}

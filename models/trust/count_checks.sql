@@ -7,17 +7,20 @@ pairs as (
 
 ),
 
+tables as (
+
+    select *, declared_total is null and list_contains([{{ var('page_sizes') | join(', ') }}], fetched) as is_page_shaped
+    from {{ ref('pulled_tables') }}
+
+),
+
 pulled as (
 
     select
         reconciliation, side, system,
-        coalesce(
-            max(fetched) filter (declared_total is null and list_contains([{{ var('page_sizes') | join(', ') }}], fetched)), max(fetched)
-        ) as fetched,
-        string_agg(table_name, ', ') filter (
-            declared_total is null and list_contains([{{ var('page_sizes') | join(', ') }}], fetched)
-        ) as page_shaped_tables
-    from {{ ref('pulled_tables') }}
+        coalesce(max(fetched) filter (is_page_shaped), max(fetched)) as fetched,
+        string_agg(table_name, ', ') filter (is_page_shaped) as page_shaped_tables
+    from tables
     group by all
 
 ),

@@ -1,4 +1,4 @@
-"""One step of a night in a process of its own, inside a copy of the project: `python night.py pull|build`.
+"""One step of a night in a process of its own, inside a copy of the project: `python night.py parse|pull|build`.
 
 What a step took is told as one line of JSON at the end of standard output.
 """
@@ -10,6 +10,13 @@ from time import perf_counter
 
 from pipelines import run, settings
 from pipelines.pull import pull, record_gates
+
+
+def parse() -> dict:
+    """What the first run in a checkout leaves to all others: the parsed project."""
+    with run.locked(settings.state_folder()) as (state, lock), run.Builder(state, lock) as builder:
+        builder.gates()
+    return {}
 
 
 def pull_both_sides() -> dict:
@@ -49,4 +56,4 @@ def build() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"pull": pull_both_sides, "build": build}[sys.argv[1]]()))
+    print(json.dumps({"parse": parse, "pull": pull_both_sides, "build": build}[sys.argv[1]]()))

@@ -100,6 +100,7 @@ def compare(bench: Bench) -> dict:
     kinds = ("baseline", "raw", "first", "small_memory", "baseline_2", "second")
     measured = {kind: [] for kind in kinds}
     bench.clear()
+    bench.step("parse", nights[0])
     bench.say("first night: pull")
     bench.step("pull", nights[0])
     bench.keep("first")

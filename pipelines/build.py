@@ -14,6 +14,7 @@ import threading
 
 # A third less of dbt's own work: the console's lines are formatted and thrown away; say_errors prints those that matter.
 LEAN = ("--log-level", "none", "--no-write-json", "--log-level-file", "info")
+OF_A_RUN = ("TALLYSTICK_STATE", "TALLYSTICK_MEMORY_LIMIT")
 SEVERITY_THAT_STOPS = {
     "severity": "ERROR",
     "warn_if": "!= 0",
@@ -34,7 +35,7 @@ def main() -> int:
 
     answers, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr
     os.dup2(2, 1)
-    parsed = dbtRunner(callbacks=[say_errors]).invoke([*LEAN, "parse"])
+    parsed = parse()
     if not parsed.success:
         tell(answers, {"failure": str(parsed.exception or "the project does not parse")})
         return 1
@@ -46,6 +47,18 @@ def main() -> int:
     DuckDBConnectionManager.close_all_connections()
     tell(answers, {"results": [describe(result) for result in built.result.results]})
     return 0
+
+
+def parse():
+    """dbt forgets a parse when the profile changes; so no run's own settings are in it, and the checkout remembers it for all of them."""
+    from dbt.cli.main import dbtRunner
+
+    of_this_run = {name: os.environ.pop(name) for name in OF_A_RUN if name in os.environ}
+    target = "target" if os.access(".", os.W_OK) else os.environ["DBT_TARGET_PATH"]
+    try:
+        return dbtRunner(callbacks=[say_errors]).invoke([*LEAN, "parse", "--target-path", target])
+    finally:
+        os.environ.update(of_this_run)
 
 
 def say_errors(event) -> None:

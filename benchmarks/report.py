@@ -108,7 +108,7 @@ def peers(sizes: dict, limits: list) -> list[str]:
     rows = []
     for records, size in having(sizes, "peers"):
         ours = sizes[records].get("compare")
-        answer = {"answer": "the same fields and values; ledger and marts"}
+        answer = {"answer": "the same fields and values; history and marts"}
         for name, measured in (size | ({"tallystick, dbt build": ours["first"] | answer} if ours else {})).items():
             took = measured["seconds"]
             figures = [seconds(measured), f"{took / size['baseline']['seconds']:.1f}"] if took else ["", ""]

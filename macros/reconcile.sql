@@ -15,7 +15,7 @@ Args:
     value, currency: columns that say what a record is worth.
 Rows: one a differing field or one-sided, unreconcilable or watched record; all other records are only counted (`records`).
 Cost: both sides are read twice. The first pass hashes the canonical fields and groups by the key's hash: about 100 bytes a key,
-spilled to disk past the memory limit. The second reads again only what differs, repeats a key or is in the ledger.
+spilled to disk past the memory limit. The second reads again only what differs, repeats a key or has an open difference.
 #}
 {% macro reconcile(reconciliation, left, right, key, fields, lag_hours, scope='is_in_scope', value='null', currency='null') %}
 with

@@ -34,7 +34,7 @@ keys as (
 watched as (
 
     select distinct hash(record_key) as key_hash
-    from {{ source('published_judge', 'ledger') }}
+    from {{ source('published_marts', 'discrepancy_history') }}
     where reconciliation = '{{ reconciliation }}' and resolved_at is null
 
 ),

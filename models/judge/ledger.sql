@@ -1,5 +1,6 @@
--- Every difference ever seen, one row each: history that only trusted runs write. What it was yesterday, what this run saw, what it closed.
-{{ config(contract={'enforced': true}) }}
+-- Every difference ever seen, one row each: what it was yesterday, what a trusted run saw of it, what that closed.
+-- marts.discrepancy_history holds it, and is what the next run reads.
+{{ config(materialized='view', database='snapshot') }}
 
 with
 
@@ -11,7 +12,7 @@ this_run as (
 
 before as (
 
-    select * from {{ source('published_judge', 'ledger') }}
+    select * from {{ source('published_marts', 'discrepancy_history') }}
 
 ),
 
@@ -53,12 +54,13 @@ after as (
         left_updated_at, right_updated_at, value_at_risk, currency,
         first_seen_at, as_of as last_seen_at, run_id as last_seen_run, runs_seen,
         times_reopened + is_reopened::integer as times_reopened,
-        coalesce(still_open_since, as_of) as opened_at, coalesce(still_open_in_run, run_id) as opened_in_run,
+        coalesce(still_open_since, as_of) as opened_at,
+        case when is_new or is_reopened then run_id else still_open_in_run end as opened_in_run,
         null::timestamptz as resolved_at, null::varchar as resolved_in_run, null::varchar as resolution
     from seen
     union all by name
     select
-        before.* exclude (status, resolved_at, resolved_in_run, resolution),
+        before.* exclude (left_system, right_system, status, resolved_at, resolved_in_run, resolution),
         case
             when unseen.resolution is not null then 'resolved'
             when unseen.discrepancy_id is not null then

@@ -6,12 +6,12 @@ with
 
 was_open as (
 
-    select ledger.discrepancy_id, ledger.reconciliation, ledger.record_key, ledger.bucket, ledger.field
-    from {{ source('published_judge', 'ledger') }} as ledger
+    select history.discrepancy_id, history.reconciliation, history.record_key, history.bucket, history.field
+    from {{ source('published_marts', 'discrepancy_history') }} as history
     inner join {{ ref('verdicts') }} as verdicts
-        on verdicts.reconciliation = ledger.reconciliation and verdicts.verdict = 'trusted'
-    anti join {{ ref('sightings') }} as sightings on sightings.discrepancy_id = ledger.discrepancy_id
-    where ledger.resolved_at is null
+        on verdicts.reconciliation = history.reconciliation and verdicts.verdict = 'trusted'
+    anti join {{ ref('sightings') }} as sightings on sightings.discrepancy_id = history.discrepancy_id
+    where history.resolved_at is null
 
 ),
 

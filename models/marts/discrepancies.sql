@@ -1,9 +1,9 @@
 -- One row a current difference. As of the last run in which its pair was trusted: an untrusted run changes nothing here.
 with
 
-ledger as (
+history as (
 
-    select * from {{ ref('ledger') }} where resolved_at is null
+    select * from {{ ref('discrepancy_history') }} where resolved_at is null
 
 ),
 
@@ -23,28 +23,28 @@ last_trusted as (
 )
 
 select
-    ledger.discrepancy_id,
-    ledger.reconciliation,
-    ledger.record_key,
-    ledger.bucket,
-    ledger.field,
-    pairs.left_system,
-    pairs.right_system,
-    ledger.left_value,
-    ledger.right_value,
-    ledger.status,
-    ledger.first_seen_at,
-    ledger.last_seen_at,
-    ledger.runs_seen,
-    ledger.times_reopened,
-    ledger.opened_at,
-    ledger.opened_in_run,
-    round(date_diff('second', ledger.first_seen_at, coalesce(last_trusted.as_of, ledger.last_seen_at)) / 3600.0, 2)::double as age_hours,
-    ledger.left_updated_at,
-    ledger.right_updated_at,
-    ledger.value_at_risk,
-    ledger.currency,
-    coalesce(last_trusted.run_id, ledger.last_seen_run) as run_id
-from ledger
-inner join pairs on pairs.reconciliation = ledger.reconciliation
-left join last_trusted on last_trusted.reconciliation = ledger.reconciliation
+    history.discrepancy_id,
+    history.reconciliation,
+    history.record_key,
+    history.bucket,
+    history.field,
+    history.left_system,
+    history.right_system,
+    history.left_value,
+    history.right_value,
+    history.status,
+    history.first_seen_at,
+    history.last_seen_at,
+    history.runs_seen,
+    history.times_reopened,
+    history.opened_at,
+    history.opened_in_run,
+    round(date_diff('second', history.first_seen_at, coalesce(last_trusted.as_of, history.last_seen_at)) / 3600.0, 2)::double as age_hours,
+    history.left_updated_at,
+    history.right_updated_at,
+    history.value_at_risk,
+    history.currency,
+    coalesce(last_trusted.run_id, history.last_seen_run) as run_id
+from history
+inner join pairs on pairs.reconciliation = history.reconciliation
+left join last_trusted on last_trusted.reconciliation = history.reconciliation

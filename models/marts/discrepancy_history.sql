@@ -1,4 +1,4 @@
--- One row a difference ever seen, whether it is still there or not.
+-- One row a difference ever seen, whether it is still there or not: the memory that the next run reads.
 with
 
 ledger as (
@@ -26,10 +26,17 @@ select
     ledger.status,
     ledger.first_seen_at,
     ledger.last_seen_at,
+    ledger.last_seen_run,
     ledger.runs_seen,
     ledger.times_reopened,
     ledger.opened_at,
+    ledger.opened_in_run,
     ledger.resolved_at,
-    ledger.resolution
+    ledger.resolved_in_run,
+    ledger.resolution,
+    ledger.left_updated_at,
+    ledger.right_updated_at,
+    ledger.value_at_risk,
+    ledger.currency
 from ledger
-inner join pairs on pairs.reconciliation = ledger.reconciliation
+left join pairs on pairs.reconciliation = ledger.reconciliation

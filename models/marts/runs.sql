@@ -31,14 +31,14 @@ baselines as (
 changes as (
 
     select
-        ledger.reconciliation,
+        history.reconciliation,
         count(*) filter (status = 'open') as open,
         count(*) filter (status = 'in_flight') as in_flight,
         count(*) filter (opened_in_run = this_run.run_id) as opened,
         count(*) filter (resolved_in_run = this_run.run_id) as resolved
-    from {{ ref('ledger') }} as ledger
+    from {{ ref('discrepancy_history') }} as history
     cross join this_run
-    group by ledger.reconciliation
+    group by history.reconciliation
 
 ),
 

@@ -188,7 +188,7 @@ class Engine:
                 self._run(f"create or replace table {relation} as from {model.relation}")
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        """Rows as dicts. Names: warehouse.marts.…, warehouse.judge.ledger, snapshot.compare.…, snapshot.trust.…"""
+        """Rows as dicts. Names: warehouse.marts.…, snapshot.compare.…, snapshot.trust.…"""
         found = self.connection.execute(sql, values)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -17,7 +17,7 @@ Everything = dict[str, Counter[tuple]]  # every table of the published file → 
 Change = Callable[[str, list[dict]], list[Row]]  # table, its rows → other rows
 
 NAME_OF_RUN = {"run_id", "fingerprint", "last_seen_run", "opened_in_run", "resolved_in_run", "seconds"}
-DIFFERENCES = ("ledger", "discrepancies", "discrepancy_history", "unreconcilable")
+DIFFERENCES = ("discrepancies", "discrepancy_history", "unreconcilable")
 
 
 def everything(engine: Engine, leave_out: Collection[str] = ()) -> Everything:
@@ -44,7 +44,7 @@ def run(world: World, change: Change = unchanged) -> Everything:
             engine.night(as_of, evidence=whole(changed), **changed)
             assert not engine.refusals()
         told = everything(engine, NAME_OF_RUN)
-    assert told["ledger"]
+    assert told["discrepancy_history"]
     return told
 
 
@@ -199,7 +199,7 @@ def laid_beside(left: list[Contract | None], right: list[Contract | None]) -> tu
         engine.night(FIRST_NIGHT, evidence=whole(tables), **tables)
         assert not engine.refusals()
         counts = engine.rows(f"select {', '.join(COUNTS)} from warehouse.marts.runs where reconciliation = 'contracts'")[0]
-        lines = engine.rows("from warehouse.judge.ledger where reconciliation = 'contracts'")
+        lines = engine.rows("from warehouse.marts.discrepancy_history where reconciliation = 'contracts'")
     said = {word: state for words in WORDS.values() for state, word in words.items()}
     return counts, {
         (
@@ -235,7 +235,7 @@ def test_swapping_the_sides_mirrors_the_result():
 HOSTILE = [
     "'; drop table marts.runs; --",
     'x" or ""="',
-    "$$; delete from judge.ledger; $$",
+    "$$; delete from marts.discrepancy_history; $$",
     "{{ ref('ledger') }}",
     "{% raw %}{% endraw %}{# no #}",
     "\x1b[31mred\x1b[0m\x07",

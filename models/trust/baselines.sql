@@ -54,10 +54,11 @@ high_water as (
     from trusted_runs
     cross join this_run
     inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = trusted_runs.reconciliation
-    left join accepted_shrinks
-        on accepted_shrinks.reconciliation = trusted_runs.reconciliation and accepted_shrinks.side = trusted_runs.side
+    anti join accepted_shrinks
+        on accepted_shrinks.reconciliation = trusted_runs.reconciliation
+        and accepted_shrinks.side = trusted_runs.side
+        and accepted_shrinks.run_seq > trusted_runs.run_seq
     where trusted_runs.as_of >= this_run.as_of - to_days(pairs.high_water_days::integer)
-        and trusted_runs.run_seq >= coalesce(accepted_shrinks.run_seq, 0)
     group by all
 
 )

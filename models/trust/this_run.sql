@@ -28,7 +28,7 @@ terms as (
             (select md5(string_agg(row(*columns(*))::varchar, chr(30) order by reconciliation)) from {{ ref('pairs') }}),
             (select md5(string_agg(check_name || is_in_force, chr(30) order by check_name)) from {{ source('pulls', 'gates') }}),
             (select md5(string_agg(concat_ws(chr(31), reconciliation, run_id, side, check_name, observed), chr(30)
-                order by run_id, side, check_name, observed)) from {{ ref('accepted_counts') }})
+                order by reconciliation, run_id, side, check_name, observed)) from {{ ref('accepted_counts') }})
         ) as digest
 
 ),

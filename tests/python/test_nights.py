@@ -307,7 +307,7 @@ def test_an_untrusted_first_run_leaves_no_baseline_behind():
     with Engine() as engine:
         engine.night(at(3), evidence={table: {"end_seen": False} for table in project().systems}, **exports(30))
         assert verdicts(engine) == UNTRUSTED
-        assert news(engine) == [[], [], [], []]
+        assert not any(news(engine))
         engine.night(at(4), **exports())
         assert verdicts(engine) == TRUSTED, "nothing but a trusted run is a baseline"
 

@@ -43,3 +43,8 @@
             then try_cast(left({{ trimmed(value) }}, 16) || ':00' || ({{ trimmed(value) }})[17:] as timestamptz)
     end
 {%- endmacro %}
+
+{# Seconds since 1970, as text, as ISO 8601; what is no such number stays as it is, to be told. #}
+{% macro epoch_as_iso(value) -%}
+    coalesce(strftime(make_timestamp(try_cast({{ value }} as bigint) * 1000000), '%Y-%m-%dT%H:%M:%SZ'), {{ value }})
+{%- endmacro %}

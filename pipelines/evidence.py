@@ -12,11 +12,20 @@ class Pulled:
     table_name: str
     connector: str
     files: int = 0
+    pages: int = 0
+    page_size_asked: int | None = None
+    page_size_served: int | None = None
+    last_cursor: str | None = None
+    retries: int = 0
     bytes: int = 0
     digest: str = ""
     declared_total: int | None = None
+    declared_after: int | None = None
+    declared_by: str | None = None
     fetched: int = 0
     landed: int | None = None
+    id_column: str | None = None
+    distinct_ids: int | None = None
     end_seen: bool = False
     end_evidence: str = ""
     unmapped_columns: str = ""
@@ -31,8 +40,10 @@ create schema pulls;
 create table pulls.runs (as_of timestamptz, as_of_source varchar, started_at timestamptz);
 create table pulls.gates (check_name varchar, is_in_force boolean);
 create table pulls.tables (
-    system varchar, table_name varchar, connector varchar, files bigint, bytes bigint, digest varchar,
-    declared_total bigint, fetched bigint, landed bigint, end_seen boolean, end_evidence varchar,
+    system varchar, table_name varchar, connector varchar,
+    files bigint, pages bigint, page_size_asked bigint, page_size_served bigint, last_cursor varchar, retries bigint,
+    bytes bigint, digest varchar, id_column varchar, declared_total bigint, declared_after bigint, declared_by varchar,
+    fetched bigint, landed bigint, distinct_ids bigint, end_seen boolean, end_evidence varchar,
     unmapped_columns varchar, exported_at timestamptz, written_at timestamptz, started_at timestamptz, finished_at timestamptz
 );
 """

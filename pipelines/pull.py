@@ -1,26 +1,31 @@
 """Pulls both sides into a fresh snapshot file. The only place that runs a dlt pipeline."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import dlt
 import duckdb
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines import settings
 from pipelines.evidence import DDL, Pulled
 from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, SourceFailed, first_line
-from pipelines.sources.files import files
+from pipelines.sources.side import Side
 
+# The system each can be: staging turns what they land into that system's exports. None is any, as it lands the exports' own columns.
+CONNECTORS = {"files": None, "hubspot": "crm", "stripe": "billing"}
 UNORDERED = {"preserve_insertion_order": False}  # else the closing checkpoint writes all text again: twice the time and the size
 
 
-def pull(folder: Path) -> None:
+def pull(folder: Path) -> list[str]:
     """Fills `folder`/snapshot.duckdb with one schema a system, and `pulls` with the evidence.
 
+    Returns the connectors that staging knows and this pull did not use: their models have nothing to read.
     Raises SourceFailed or BadConfiguration; the snapshot is then incomplete and belongs thrown away.
     """
     started_at = datetime.now(UTC)
@@ -41,46 +46,34 @@ def pull(folder: Path) -> None:
         load(pipeline, system, folder, pulled)
     with duckdb.connect(snapshot) as connection:
         record(connection, pulled, started_at, fixed_clock)
+    return [name for name, system in CONNECTORS.items() if system and name not in {table.connector for table in pulled}]
 
 
 def load(pipeline: dlt.Pipeline, system: str, folder: Path, pulled: list[Pulled]) -> None:
     """One system into the schema of its name."""
-    work = folder / "parsed"
-    work.mkdir(exist_ok=True)
-    connector = setting(system, "connector")
-    if connector != "files":
-        raise BadConfiguration(f"sources.{system}.connector is {connector!r}; this version knows 'files'.")
-    source = files(
-        system,
-        settings.ROOT / setting(system, "path"),
-        setting(system, "encoding", "utf-8"),
-        settings.needed_columns(system),
-        work,
-        pulled,
-    )
+    side = Side(system, folder / "parsed", pulled)
+    side.work.mkdir(exist_ok=True)
     try:
         pipeline.run(
-            source,
+            connector(side)(side),
             dataset_name=system,
             schema=dlt.Schema(system),
             schema_contract={"tables": "evolve", "columns": "evolve"},
         )
     except PipelineStepFailed as error:
         raise root_cause(error, system) from error
-    for leftover in work.iterdir():
+    for leftover in side.work.iterdir():
         leftover.unlink()
 
 
-def setting(system: str, name: str, default: str | None = None) -> str:
-    """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it."""
-    try:
-        return dlt.config[f"sources.{system}.{name}"]
-    except (KeyError, ConfigFieldMissingException):
-        if default is not None:
-            return default
-        raise BadConfiguration(
-            f"sources.{system}.{name} is not set; set it in .dlt/config.toml or as SOURCES__{system.upper()}__{name.upper()}."
-        ) from None
+def connector(side: Side) -> Callable[[Side], DltSource]:
+    """The source that `[sources.<system>] connector` names, imported only here: nobody waits for a library that isn't used."""
+    name = side.setting("connector")
+    if name not in CONNECTORS:
+        raise BadConfiguration(f"sources.{side.system}.connector is {name!r}; there are {', '.join(CONNECTORS)}.")
+    if CONNECTORS[name] not in (None, side.system):
+        raise BadConfiguration(f"sources.{side.system}.connector is {name!r}, which can only be {CONNECTORS[name]}.")
+    return getattr(import_module(f"pipelines.sources.{name}"), name)
 
 
 def root_cause(error: BaseException, system: str) -> BaseException:
@@ -102,7 +95,11 @@ def record(
     connection.execute("set TimeZone = 'UTC'")
     connection.execute(DDL)
     for table in pulled:
-        table.landed = connection.execute(f'select count(*) from "{table.system}"."{table.table_name}"').fetchone()[0]
+        ids = f'count(distinct "{table.id_column}")' if table.id_column else "null"
+        table.landed, table.distinct_ids, contents = connection.execute(
+            f'select count(*), {ids}, coalesce(sum(hash(landed)), 0)::varchar from "{table.system}"."{table.table_name}" as landed'
+        ).fetchone()
+        table.digest = table.digest or contents
         values = vars(table)
         connection.execute(
             f"insert into pulls.tables by name select {', '.join(f'${name} as {name}' for name in values)}",

@@ -31,9 +31,9 @@ def reconcile(say: Callable[[str], None]) -> None:
         with Builder(state, lock) as builder:
             folder = prepare(state)
             say("pulling both sides")
-            gates = pull_beside(builder, folder)
+            gates, unused = pull_beside(builder, folder)
             say("reconciling")
-            results = builder.build(["build", "--exclude-resource-type", "unit_test"])
+            results = builder.build(["build", "--exclude-resource-type", "unit_test", *unused])
         refuse_errors(results)
         refuse_silent_gates(results, gates)
         publish(folder, state)
@@ -45,8 +45,9 @@ def count(say: Callable[[str], None]) -> list[tuple]:
         with Builder(state, lock) as builder:
             folder = prepare(state)
             say("pulling both sides")
-            pull_beside(builder, folder)
-            refuse_errors(builder.build(["build", "--exclude-resource-type", "test", "--select", "+counted_columns", "+pull_checks"]))
+            _, unused = pull_beside(builder, folder)
+            wanted = ["--select", "+counted_columns", "+pull_checks"]
+            refuse_errors(builder.build(["build", "--exclude-resource-type", "test", *wanted, *unused]))
         with duckdb.connect(folder / SNAPSHOT, read_only=True) as connection:
             refused = connection.execute("select explanation from trust.pull_checks where not passed").fetchall()
             if refused:
@@ -230,15 +231,18 @@ class Builder:
         return message
 
 
-def pull_beside(builder: Builder, folder: Path) -> list[dict]:
-    """Pulls while dbt starts. dlt is imported only here: it takes half a second that dbt's start hides."""
+def pull_beside(builder: Builder, folder: Path) -> tuple[list[dict], list[str]]:
+    """Pulls while dbt starts. Returns the gates, and the arguments that leave out the models of connectors not in use.
+
+    dlt is imported only here: it takes half a second that dbt's start hides.
+    """
     os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called
     from pipelines.pull import pull, record_gates
 
-    pull(folder)
+    unused = pull(folder)
     gates = builder.gates()
     record_gates(folder, gates)
-    return gates
+    return gates, [argument for name in unused for argument in ("--exclude", f"path:models/staging/{name}")]
 
 
 def refuse_errors(results: list[dict]) -> None:

@@ -1,9 +1,17 @@
 -- Was each side pulled whole? Evidence, not plausibility: none of these can be accepted away.
 with
 
+-- What is asked for its total before and after may change a little in between, and then lies between the two.
 tables as (
 
-    select * from {{ ref('pulled_tables') }}
+    select
+        pulled_tables.*,
+        least(declared_total, declared_after) as least_declared,
+        greatest(declared_total, declared_after) as most_declared,
+        fetched between least_declared and most_declared
+        and most_declared - least_declared <= most_change_while_pulled * most_declared as is_as_declared
+    from {{ ref('pulled_tables') }} as pulled_tables
+    inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = pulled_tables.reconciliation
 
 ),
 
@@ -18,10 +26,13 @@ sides as (
         count(declared_total) as tables_declared,
         sum(declared_total) as declared,
         sum(fetched) filter (declared_total is not null) as fetched_of_declared,
-        string_agg(format('{}: {:,} declared, {:,} fetched', table_name, declared_total, fetched), '; ')
-            filter (declared_total != fetched) as undeclared,
+        string_agg(
+            format('{}: {:,} declared, {:,} fetched', table_name, declared_total, fetched)
+            || coalesce(format(', {:,} declared afterwards', declared_after), ''), '; '
+        ) filter (not is_as_declared) as undeclared,
         sum(fetched) as fetched,
         sum(landed) as landed,
+        sum(landed - distinct_ids) as repeated,
         bool_and(fetched is not distinct from landed) as has_landed,
         sum(landed) filter (holds_the_records) as records
     from tables
@@ -66,6 +77,17 @@ checks as (
         fetched,
         has_landed,
         format('{:,} records of {} were fetched and {:,} landed', fetched::bigint, system, landed::bigint)
+    from sides
+    union all
+    select
+        reconciliation, side, 'no_record_came_twice',
+        coalesce(repeated, 0),
+        0,
+        coalesce(repeated, 0) = 0,
+        case
+            when repeated is null then system || ' numbers its records in no column of its own'
+            else format('{} served {:,} records more than once', system, repeated::bigint)
+        end
     from sides
     union all
     select

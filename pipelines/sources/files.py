@@ -17,9 +17,11 @@ import duckdb
 import pyarrow.parquet
 from pyarrow.types import is_nested
 
+from pipelines import settings
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.settings import parse_time, quoted
+from pipelines.sources.side import Side
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1"}
@@ -31,22 +33,24 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 
 @dlt.source(name="files")
-def files(system: str, folder: Path, encoding: str, tables: dict[str, list[str]], work: Path, pulled: list[Pulled]):
-    """One resource a table. Each appends its evidence to `pulled`; parsed files are kept in `work` until dlt has loaded them.
+def files(side: Side):
+    """One resource a table. Parsed files are kept in the side's work folder until dlt has loaded them.
 
     Raises SourceFailed naming the file, and the line where there is one.
     """
+    system, encoding = side.system, side.setting("encoding", "utf-8")
+    folder = settings.ROOT / side.setting("path")
     if encoding not in ENCODINGS:
         raise BadConfiguration(f"sources.{system}.encoding must be one of {', '.join(ENCODINGS)}, not {encoding!r}.")
     if not folder.is_dir():
         raise SourceFailed(f"{system}: there is no folder {folder}.")
+    tables = side.tables()
     manifest = read_manifest(system, folder, set(tables))
     for table, columns in tables.items():
-        evidence = Pulled(system, table, "files")
+        evidence = side.evidence(table, "files")
         evidence.exported_at = manifest.get("exported_at")
         evidence.declared_total = manifest.get("records", {}).get(table)
-        pulled.append(evidence)
-        yield dlt.resource(read_table, name=table)(evidence, folder, encoding, columns, work)
+        yield dlt.resource(read_table, name=table)(evidence, folder, encoding, columns, side.work)
 
 
 def read_manifest(system: str, folder: Path, tables: set[str]) -> dict:

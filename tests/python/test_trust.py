@@ -78,6 +78,7 @@ FAILING = {
     "pull_finished": (None, evidence(end_seen=False, end_evidence="part 2 of customers is missing"), CUSTOMERS_LEFT),
     "declared_total_matches": (None, evidence(declared_total=RECORDS + 1), CUSTOMERS_LEFT),
     "landed_equals_fetched": (None, evidence(landed=RECORDS - 1), CUSTOMERS_LEFT),
+    "no_record_came_twice": (None, evidence(distinct_ids=RECORDS - 1), CUSTOMERS_LEFT),
     "not_empty": (of(0), {}, ALL_SIDES),
     "no_implausible_drop": (of(95), {}, ALL_SIDES),
     "no_implausible_jump": (of(181), {}, ALL_SIDES),
@@ -96,6 +97,7 @@ FAILING = {
 
 PASSING = {
     "declared_total_matches": (None, evidence(declared_total=RECORDS)),
+    "no_record_came_twice": (None, evidence(distinct_ids=RECORDS)),
     "no_implausible_drop": (of(96), {}),
     "no_implausible_jump": (of(180), {}),
     "not_page_shaped": (of(100), {"evidence": {table: {"declared_total": 100} for table in project().systems}}),
@@ -144,7 +146,7 @@ def test_every_check_has_a_gate_and_a_scenario_here():
         reported = {row["check_name"] for row in engine.rows("from warehouse.marts.trust_checks")}
         assert set(verdicts(engine).values()) == {"trusted"}
     assert reported == set(project().gates) == {*FAILING, "no_slow_erosion"}
-    assert len(reported) == 19
+    assert len(reported) == 20
 
 
 @pytest.mark.parametrize("check", FAILING)

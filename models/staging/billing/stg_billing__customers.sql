@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('billing', 'customers') }}
+    select * from {{ as_exported('billing', 'customers', {'stripe': ref('stg_stripe__customers')}) }}
 
 ),
 

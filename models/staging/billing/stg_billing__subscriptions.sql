@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('billing', 'subscriptions') }}
+    select * from {{ as_exported('billing', 'subscriptions', {'stripe': ref('stg_stripe__subscriptions')}) }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('crm', 'customers') }}
+    select * from {{ as_exported('crm', 'customers', {'hubspot': ref('stg_hubspot__customers')}) }}
 
 ),
 

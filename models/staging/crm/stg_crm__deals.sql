@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('crm', 'deals') }}
+    select * from {{ as_exported('crm', 'deals', {'hubspot': ref('stg_hubspot__deals')}) }}
 
 ),
 

@@ -1,0 +1,169 @@
+"""Lists of an HTTP API, page by page, with the evidence that each was read to its end.
+
+dlt's client asks and asks again; what is here is what completeness needs. A page without its list, a cursor that comes back and
+a next page on another host end the pull: none of them is ever an empty page.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pyarrow
+import requests
+from dlt.sources.helpers.requests import Client
+from requests.adapters import HTTPAdapter
+from tenacity import wait_random
+
+from pipelines.evidence import Pulled
+from pipelines.failures import SourceFailed
+from pipelines.sources.side import Side
+
+# Short pages would become as many small row groups, which cost more than the records in them.
+RECORDS_AT_ONCE = 10_000
+MAY_PASS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+Following = Callable[[dict, list], dict | None]
+
+
+class Whole(HTTPAdapter):
+    """Reads the body within the time-out as a whole: one byte a second would hold a run for ever."""
+
+    def send(self, request, timeout=None, **options):
+        ends_at = monotonic() + timeout
+        response = super().send(request, timeout=timeout, **options)
+        body = bytearray()
+        for chunk in response.iter_content(64 * 1024):
+            body += chunk
+            if monotonic() > ends_at:
+                raise requests.ReadTimeout(f"the answer was not complete within {timeout:.0f} s")
+        response._content = bytes(body)
+        return response
+
+
+class Api:
+    """One system's API. Tries again what may pass: 429, 5xx, resets, cut bodies and time-outs; [runtime] request_* sets how often."""
+
+    def __init__(self, system: str, base_url: str, headers: dict[str, str]):
+        client = Client(raise_for_status=False, exceptions=MAY_PASS)
+        client.configure()
+        self.system, self.base_url, self.session = system, base_url.rstrip("/") + "/", client.session
+        self.session.headers.update({"Accept": "application/json", **headers})
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, Whole())
+        retry = self.session.send.retry
+        retry.wait = retry.wait + wait_random(0, retry.wait.multiplier)
+
+    def get(self, path: str, params: dict, evidence: Pulled) -> dict:
+        """The body of one answer. Raises SourceFailed naming the endpoint, the page and the attempts."""
+        return self.ask("GET", path, evidence, params=params)
+
+    def ask(self, method: str, path: str, evidence: Pulled, **request) -> dict:
+        url = urljoin(self.base_url, path.lstrip("/"))
+        if urlsplit(url)[:2] != urlsplit(self.base_url)[:2]:
+            raise self.failed(evidence, path, f"the next page is on another host, {urlsplit(url).netloc}; the token was not sent there")
+        try:
+            response = self.session.request(method, url, allow_redirects=False, **request)
+        except requests.RequestException as error:
+            raise self.failed(evidence, path, f"{type(error).__name__} after {self.attempts()} attempts") from error
+        finally:
+            evidence.retries += self.attempts() - 1
+        if response.status_code != 200:
+            advice = "; is the token valid, and may it read this?" if response.status_code in (401, 403) else ""
+            raise self.failed(evidence, path, f"status {response.status_code} after {self.attempts()} attempts{advice}")
+        kind = response.headers.get("Content-Type", "")
+        if "json" not in kind:
+            raise self.failed(evidence, path, f"the answer is {kind or 'of no type'}, not JSON")
+        try:
+            body = json.loads(response.content, parse_float=str)
+        except ValueError as error:
+            raise self.failed(evidence, path, f"the answer is no whole JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise self.failed(evidence, path, f"the answer is a {type(body).__name__}, not an object")
+        return body
+
+    def pages(self, evidence: Pulled, path: str, params: dict, envelope: str, following: Following) -> Iterator[list[dict]]:
+        """Every page's records. `following` gives the next page's parameters, None at the end, or raises KeyError on what is missing."""
+        seen = set()
+        evidence.page_size_asked = params.get("limit")
+        while True:
+            body = self.get(path, params, evidence)
+            records = body.get(envelope)
+            if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+                raise self.failed(evidence, path, f"there is no list of records under {envelope!r}")
+            try:
+                cursor = following(body, records)
+            except (KeyError, TypeError, IndexError) as error:
+                raise self.failed(evidence, path, f"the answer does not say whether more follow: {error} is missing") from error
+            evidence.pages += 1
+            evidence.fetched += len(records)
+            evidence.page_size_served = max(evidence.page_size_served or 0, len(records))
+            yield records
+            if cursor is None:
+                return
+            if not records:
+                raise self.failed(evidence, path, "the page is empty, and yet more are to follow")
+            evidence.last_cursor = json.dumps(cursor)
+            if evidence.last_cursor in seen:
+                raise self.failed(evidence, path, "a cursor came back: the list never ends")
+            seen.add(evidence.last_cursor)
+            params = params | cursor
+
+    def attempts(self) -> int:
+        return self.session.send.statistics.get("attempt_number", 1)
+
+    def failed(self, evidence: Pulled, path: str, what: str) -> SourceFailed:
+        return SourceFailed(f"{self.system}: {path}, page {evidence.pages + 1}: {what}.")
+
+
+def landed(evidence: Pulled, pages: Iterator[list[dict]], columns: list[str], end: str) -> Iterator[pyarrow.Table]:
+    """Arrow tables of the declared columns, all text, nested parts as JSON. `end` is how the API says that a list is over."""
+    evidence.started_at = datetime.now(UTC)
+    evidence.id_column = columns[0]
+    waiting, found = [], set()
+    for page in pages:
+        waiting += page
+        for record in page:
+            found.update(record)
+        if len(waiting) >= RECORDS_AT_ONCE:
+            yield as_text(waiting, columns)
+            waiting = []
+    yield as_text(waiting, columns)
+    evidence.unmapped_columns = ", ".join(sorted(found - set(columns)))
+    evidence.end_seen, evidence.end_evidence = True, end
+    evidence.finished_at = datetime.now(UTC)
+
+
+def with_custom_fields(
+    side: Side, evidence: Pulled, pages: Iterator[list[dict]], holder: str, defaults: dict[str, str]
+) -> Iterator[list[dict]]:
+    """Each record with the fields that an account keeps under names of its own inside `holder`, by the names staging knows.
+
+    `[sources.<system>.<table>]` says where they are; a field that no record has is told, never read as empty.
+    """
+    names = {column: side.setting(f"{evidence.table_name}.{column}", default) for column, default in defaults.items()}
+    missing = set(names)
+    for page in pages:
+        for record in page:
+            held = record.get(holder) or {}
+            record.update({column: held.get(name) for column, name in names.items()})
+        missing = {column for column in missing if all(record[column] is None for record in page)}
+        yield page
+    if missing and evidence.fetched:
+        column = min(missing)
+        raise SourceFailed(
+            f"{side.system}: no record of {evidence.table_name} has {holder}.{names[column]}; "
+            f"name the field that holds its {column} as sources.{side.system}.{evidence.table_name}.{column}."
+        )
+
+
+def as_text(records: list[dict], columns: list[str]) -> pyarrow.Table:
+    return pyarrow.table({column: pyarrow.array([text(record.get(column)) for record in records], pyarrow.string()) for column in columns})
+
+
+def text(value: Any) -> str | None:
+    """As the API wrote it: numbers keep their digits, what is nested is JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

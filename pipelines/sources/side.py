@@ -1,0 +1,45 @@
+"""What a connector is told: which system it reads, with which settings, and where its evidence goes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+
+from pipelines import settings
+from pipelines.evidence import Pulled
+from pipelines.failures import BadConfiguration
+
+
+@dataclass(frozen=True)
+class Side:
+    """`work` is a folder for what must stay until dlt has loaded it; each table's evidence is appended to `pulled`."""
+
+    system: str
+    work: Path
+    pulled: list[Pulled]
+
+    def setting(self, name: str, default: str | None = None) -> str:
+        """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it. Raises BadConfiguration."""
+        return self._resolved(dlt.config, ".dlt/config.toml", name, default)
+
+    def secret(self, name: str) -> str:
+        """The same of .dlt/secrets.toml or the environment."""
+        return self._resolved(dlt.secrets, ".dlt/secrets.toml", name, None)
+
+    def _resolved(self, accessor, file: str, name: str, default: str | None) -> str:
+        try:
+            return accessor[f"sources.{self.system}.{name}"]
+        except (KeyError, ConfigFieldMissingException):
+            if default is not None:
+                return default
+            variable = f"SOURCES__{self.system.upper()}__{name.upper()}"
+            raise BadConfiguration(f"sources.{self.system}.{name} is not set; set it in {file} or as {variable}.") from None
+
+    def tables(self, shape: str | None = None) -> dict[str, list[str]]:
+        """The columns to land, table by table: the exports' own, or those of `shape`, a system whose records staging turns into them."""
+        return settings.needed_columns(shape or self.system)
+
+    def evidence(self, table: str, connector: str) -> Pulled:
+        self.pulled.append(evidence := Pulled(self.system, table, connector))
+        return evidence

@@ -1,0 +1,50 @@
+"""Stripe: customers and subscriptions, ended ones too.
+
+Its lists declare no total; what shows their end is has_more = false. Documented at docs.stripe.com/api/pagination.
+"""
+
+from collections.abc import Iterator
+
+import dlt
+import pyarrow
+
+from pipelines.evidence import Pulled
+from pipelines.failures import SourceFailed
+from pipelines.sources.api import Api, landed, with_custom_fields
+from pipelines.sources.side import Side
+
+VERSION = "2024-06-20"
+PAGE = 100
+# Without status=all the list hides ended subscriptions.
+LISTS = {"customers": {}, "subscriptions": {"status": "all"}}
+CUSTOM = {"customers": {"customer_number": "customer_number"}, "subscriptions": {"contract_number": "contract_number"}}
+
+
+@dlt.source(name="stripe")
+def stripe(side: Side):
+    """Lands `customers` and `subscriptions`. Raises SourceFailed."""
+    headers = {"Authorization": f"Bearer {side.secret('api_key')}", "Stripe-Version": VERSION}
+    api = Api(side.system, side.setting("base_url", "https://api.stripe.com"), headers)
+    for table, columns in side.tables("stripe").items():
+        yield dlt.resource(read_list, name=table)(side, api, side.evidence(table, "stripe"), columns)
+
+
+def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Iterator[pyarrow.Table]:
+    table = evidence.table_name
+    pages = api.pages(evidence, f"v1/{table}", {"limit": PAGE, **LISTS[table]}, "data", following)
+    pages = with_custom_fields(side, evidence, with_all_items(side, pages), "metadata", CUSTOM[table])
+    yield from landed(evidence, pages, columns, "has_more was false")
+
+
+def following(body: dict, records: list[dict]) -> dict | None:
+    """Neither a missing has_more nor one that is no boolean is an end."""
+    return {False: lambda: None, True: lambda: {"starting_after": records[-1]["id"]}}[body["has_more"]]()
+
+
+def with_all_items(side: Side, pages: Iterator[list[dict]]) -> Iterator[list[dict]]:
+    """A subscription carries its first items only; where there are more, its amount would be too small."""
+    for page in pages:
+        short = next((record["id"] for record in page if (record.get("items") or {}).get("has_more")), None)
+        if short:
+            raise SourceFailed(f"{side.system}: the subscription {short} has more items than Stripe lists with it.")
+        yield page

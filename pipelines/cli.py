@@ -68,6 +68,20 @@ def counts(quiet: Quiet = False) -> None:
 
 
 @app.command()
+def check_sources() -> None:
+    """Connect to both sides, read a page of each table, tell what is there. Keeps nothing: the first thing to run with credentials."""
+    from pipelines.look import looks
+
+    os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))
+    for look in looks():
+        total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
+        told = f"{total} ({look.declared_by})" if look.declared_by else total
+        console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records on the first page")
+        if look.without_value:
+            console.print(f"  without a value there: {', '.join(look.without_value)}")
+
+
+@app.command()
 def status() -> None:
     """When the last trusted run was. Exits 4 when one is stale or none was ever trusted."""
     now = settings.fixed_clock() or datetime.now(UTC)

@@ -1,9 +1,12 @@
 """Pulls both sides into a fresh snapshot file. The only place that runs a dlt pipeline."""
 
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 
 import dlt
 import duckdb
@@ -30,40 +33,39 @@ def pull(folder: Path) -> list[str]:
     """
     started_at = datetime.now(UTC)
     fixed_clock = settings.fixed_clock()
-    snapshot = folder / "snapshot.duckdb"
-    try:
-        pipeline = dlt.pipeline(
-            "tallystick",
-            pipelines_dir=str(folder / "dlt"),
-            destination=dlt.destinations.duckdb(DuckDbCredentials(str(snapshot), global_config=UNORDERED)),
-            progress=None,
-        )
-    except TomlProviderReadException as error:
-        raise BadConfiguration(f"A settings file is no TOML: {' '.join(str(error).split())}.") from error
     pulled: list[Pulled] = []
-    pairs = settings.project_vars()["reconciliations"].values()
-    for system in sorted({side["system"] for pair in pairs for side in (pair["left"], pair["right"])}):
-        load(pipeline, system, folder, pulled)
-    with duckdb.connect(snapshot) as connection:
+    systems = settings.systems()
+    loading = Lock()
+    with ThreadPoolExecutor(len(systems)) as threads:
+        for side in as_completed(
+            threads.submit(load, Side(system, folder / "parsed" / system, pulled), folder, loading) for system in systems
+        ):
+            side.result()
+    with duckdb.connect(folder / "snapshot.duckdb") as connection:
         record(connection, pulled, started_at, fixed_clock)
     return [name for name, system in CONNECTORS.items() if system and name not in {table.connector for table in pulled}]
 
 
-def load(pipeline: dlt.Pipeline, system: str, folder: Path, pulled: list[Pulled]) -> None:
-    """One system into the schema of its name."""
-    side = Side(system, folder / "parsed", pulled)
-    side.work.mkdir(exist_ok=True)
+def load(side: Side, folder: Path, loading: Lock) -> None:
+    """One system into the schema of its name. Sides are read side by side; into the snapshot they go one after the other."""
+    side.work.mkdir(parents=True)
     try:
-        pipeline.run(
-            connector(side)(side),
-            dataset_name=system,
-            schema=dlt.Schema(system),
-            schema_contract={"tables": "evolve", "columns": "evolve"},
+        pipeline = dlt.pipeline(
+            f"tallystick_{side.system}",
+            pipelines_dir=str(folder / "dlt"),
+            destination=dlt.destinations.duckdb(DuckDbCredentials(str(folder / "snapshot.duckdb"), global_config=UNORDERED)),
+            dataset_name=side.system,
+            progress=None,
         )
+        pipeline.extract(connector(side)(side), schema=dlt.Schema(side.system), schema_contract={"tables": "evolve", "columns": "evolve"})
+        pipeline.normalize()
+        with loading:
+            pipeline.load()
+    except TomlProviderReadException as error:
+        raise BadConfiguration(f"A settings file is no TOML: {' '.join(str(error).split())}.") from error
     except PipelineStepFailed as error:
-        raise root_cause(error, system) from error
-    for leftover in side.work.iterdir():
-        leftover.unlink()
+        raise root_cause(error, side.system) from error
+    shutil.rmtree(side.work)
 
 
 def connector(side: Side) -> Callable[[Side], DltSource]:

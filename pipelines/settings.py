@@ -66,6 +66,12 @@ def project_vars() -> dict:
     return stated
 
 
+def systems() -> list[str]:
+    """The systems of all pairs, by name."""
+    pairs = project_vars()["reconciliations"].values()
+    return sorted({side["system"] for pair in pairs for side in (pair["left"], pair["right"])})
+
+
 def check_pairs(stated: dict) -> None:
     """Raises BadConfiguration where a name could be code or a threshold does not exist."""
     for pair, entry in stated["reconciliations"].items():

@@ -18,6 +18,7 @@ class Side:
     system: str
     work: Path
     pulled: list[Pulled]
+    records_at_once: int = 10_000  # short pages would become as many small row groups, which cost more than the records in them
 
     def setting(self, name: str, default: str | None = None) -> str:
         """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it. Raises BadConfiguration."""

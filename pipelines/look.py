@@ -1,0 +1,44 @@
+"""A first look at the sources: one page of every table, nothing kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow
+
+from pipelines import settings
+from pipelines.pull import connector, root_cause
+from pipelines.sources.side import Side
+
+
+@dataclass(frozen=True)
+class Look:
+    """`records` are those of the first page; `without_value` the columns that hold nothing there, as far as a page shows it."""
+
+    system: str
+    connector: str
+    table: str
+    records: int
+    declared_total: int | None
+    declared_by: str | None
+    without_value: list[str]
+
+
+def looks() -> Iterator[Look]:
+    """Every side's tables, in order. Raises SourceFailed or BadConfiguration, as a pull would."""
+    for system in settings.systems():
+        with TemporaryDirectory() as work:
+            side = Side(system, Path(work), [], records_at_once=1)
+            resources = connector(side)(side).resources.values()
+            for resource, evidence in zip(resources, side.pulled, strict=True):
+                try:
+                    page = next(iter(resource), None)
+                except Exception as error:
+                    raise root_cause(error, system) from error
+                is_read = isinstance(page, pyarrow.Table)
+                empty = [name for name in page.column_names if page[name].null_count == page.num_rows] if is_read else []
+                yield Look(
+                    system, evidence.connector, evidence.table_name, page.num_rows if is_read else evidence.fetched,
+                    evidence.declared_total, evidence.declared_by, empty,
+                )  # fmt: skip

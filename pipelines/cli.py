@@ -76,7 +76,7 @@ def check_sources() -> None:
     for look in looks():
         total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
         told = f"{total} ({look.declared_by})" if look.declared_by else total
-        console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records on the first page")
+        console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read")
         if look.without_value:
             console.print(f"  without a value there: {', '.join(look.without_value)}")
 

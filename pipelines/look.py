@@ -14,7 +14,7 @@ from pipelines.sources.side import Side
 
 @dataclass(frozen=True)
 class Look:
-    """`records` are those of the first page; `without_value` the columns that hold nothing there, as far as a page shows it."""
+    """`records` are those of the first page, or of the first file; `without_value` the columns that hold nothing there, as far as a page shows it."""
 
     system: str
     connector: str
@@ -36,9 +36,13 @@ def looks() -> Iterator[Look]:
                     page = next(iter(resource), None)
                 except Exception as error:
                     raise root_cause(error, system) from error
-                is_read = isinstance(page, pyarrow.Table)
-                empty = [name for name in page.column_names if page[name].null_count == page.num_rows] if is_read else []
+                is_page = isinstance(page, pyarrow.Table) and page.num_rows
                 yield Look(
-                    system, evidence.connector, evidence.table_name, page.num_rows if is_read else evidence.fetched,
-                    evidence.declared_total, evidence.declared_by, empty,
-                )  # fmt: skip
+                    system=system,
+                    connector=evidence.connector,
+                    table=evidence.table_name,
+                    records=evidence.fetched,
+                    declared_total=evidence.declared_total,
+                    declared_by=evidence.declared_by,
+                    without_value=[name for name in page.column_names if page[name].null_count == page.num_rows] if is_page else [],
+                )

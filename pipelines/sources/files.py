@@ -50,6 +50,7 @@ def files(side: Side):
         evidence = side.evidence(table, "files")
         evidence.exported_at = manifest.get("exported_at")
         evidence.declared_total = manifest.get("records", {}).get(table)
+        evidence.declared_by = None if evidence.declared_total is None else "manifest.json"
         yield dlt.resource(read_table, name=table)(evidence, folder, encoding, columns, side.work)
 
 

@@ -14,7 +14,7 @@ from pipelines.sources.side import Side
 
 @dataclass(frozen=True)
 class Look:
-    """`records` are those of the first page, or of the first file; `without_value` the columns that hold nothing there, as far as a page shows it."""
+    """`records` are those of the first page, or the first file; `without_value` are the columns that hold nothing there."""
 
     system: str
     connector: str

@@ -1,15 +1,20 @@
 -- Was each side pulled whole? Evidence, not plausibility: none of these can be accepted away.
 with
 
--- What is asked for its total before and after may change a little in between, and then lies between the two.
+-- What is asked for its total before and after may change a little in between, and then lies between the two. Null: it has no total;
+-- who says how it is declared and then gives none did not declare what was fetched.
 tables as (
 
     select
         pulled_tables.*,
         least(declared_total, declared_after) as least_declared,
         greatest(declared_total, declared_after) as most_declared,
-        fetched between least_declared and most_declared
-        and most_declared - least_declared <= most_change_while_pulled * most_declared as is_as_declared
+        case
+            when declared_total is not null or declared_by is not null then coalesce(
+                fetched between least_declared and most_declared
+                and most_declared - least_declared <= most_change_while_pulled * most_declared, false
+            )
+        end as is_as_declared
     from {{ ref('pulled_tables') }} as pulled_tables
     inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = pulled_tables.reconciliation
 
@@ -27,7 +32,7 @@ sides as (
         sum(declared_total) as declared,
         sum(fetched) filter (declared_total is not null) as fetched_of_declared,
         string_agg(
-            format('{}: {:,} declared, {:,} fetched', table_name, declared_total, fetched)
+            format('{}: {} declared, {:,} fetched', table_name, coalesce(format('{:,}', declared_total), 'no total'), fetched)
             || coalesce(format(', {:,} declared afterwards', declared_after), ''), '; '
         ) filter (not is_as_declared) as undeclared,
         sum(fetched) as fetched,
@@ -64,8 +69,8 @@ checks as (
         declared,
         undeclared is null,
         case
-            when tables_declared = 0 then system || ' gave no declared total'
             when undeclared is not null then system || ' declared another number of records than were fetched (' || undeclared || ')'
+            when tables_declared = 0 then system || ' gave no declared total'
             else format('{} declared {:,} records and {:,} were fetched', system, declared::bigint, fetched_of_declared::bigint)
                 || case when tables_declared < tables_needed then '; not every table has a declared total' else '' end
         end

@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow
 import requests
 from dlt.sources.helpers.requests import Client
 from requests.adapters import HTTPAdapter
-from tenacity import wait_random
+from tenacity import RetryCallState, wait_random
+from urllib3.exceptions import HTTPError
 
 from pipelines.evidence import Pulled
 from pipelines.failures import SourceFailed
@@ -23,37 +24,46 @@ from pipelines.sources.side import Side
 
 # Short pages would become as many small row groups, which cost more than the records in them.
 RECORDS_AT_ONCE = 10_000
-MAY_PASS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 Following = Callable[[dict, list], dict | None]
 
 
 class Whole(HTTPAdapter):
-    """Reads the body within the time-out as a whole: one byte a second would hold a run for ever."""
+    """Reads the body within the time-out as a whole: one byte a second would hold a run for ever.
+
+    read1 gives what has come; read waits until a block is full, however long that takes.
+    """
 
     def send(self, request, timeout=None, **options):
         ends_at = monotonic() + timeout
         response = super().send(request, timeout=timeout, **options)
         body = bytearray()
-        for chunk in response.iter_content(64 * 1024):
-            body += chunk
-            if monotonic() > ends_at:
-                raise requests.ReadTimeout(f"the answer was not complete within {timeout:.0f} s")
-        response._content = bytes(body)
+        try:
+            while piece := response.raw.read1(64 * 1024, decode_content=True):
+                body += piece
+                if monotonic() > ends_at:
+                    response.close()
+                    raise requests.ReadTimeout(f"the answer was not complete within {timeout:.0f} s")
+        except HTTPError as error:
+            raise requests.ConnectionError(error) from error
+        response._content, response._content_consumed = bytes(body), True
         return response
 
 
 class Api:
     """One system's API. Tries again what may pass: 429, 5xx, resets, cut bodies and time-outs; [runtime] request_* sets how often."""
 
+    most_pages = 100_000  # a list that still goes on is one that never ends
+
     def __init__(self, system: str, base_url: str, headers: dict[str, str]):
-        client = Client(raise_for_status=False, exceptions=MAY_PASS)
+        client = Client(raise_for_status=False, retry_condition=is_cut)
         client.configure()
         self.system, self.base_url, self.session = system, base_url.rstrip("/") + "/", client.session
         self.session.headers.update({"Accept": "application/json", **headers})
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, Whole())
+        self.session.auth = lambda request: request  # or ~/.netrc would put its own credentials in the token's place
         retry = self.session.send.retry
-        retry.wait = retry.wait + wait_random(0, retry.wait.multiplier)
+        retry.wait = wait_random(0, retry.wait.multiplier) + as_told(retry.wait)
 
     def get(self, path: str, params: dict, evidence: Pulled) -> dict:
         """The body of one answer. Raises SourceFailed naming the endpoint, the page and the attempts."""
@@ -66,18 +76,18 @@ class Api:
         try:
             response = self.session.request(method, url, allow_redirects=False, **request)
         except requests.RequestException as error:
-            raise self.failed(evidence, path, f"{type(error).__name__} after {self.attempts()} attempts") from error
+            raise self.failed(evidence, path, f"no whole answer came ({type(error).__name__})") from error
         finally:
             evidence.retries += self.attempts() - 1
         if response.status_code != 200:
             advice = "; is the token valid, and may it read this?" if response.status_code in (401, 403) else ""
-            raise self.failed(evidence, path, f"status {response.status_code} after {self.attempts()} attempts{advice}")
+            raise self.failed(evidence, path, f"status {response.status_code}{advice}")
         kind = response.headers.get("Content-Type", "")
         if "json" not in kind:
             raise self.failed(evidence, path, f"the answer is {kind or 'of no type'}, not JSON")
         try:
-            body = json.loads(response.content, parse_float=str)
-        except ValueError as error:
+            body = json.loads(response.content, parse_float=str, parse_constant=refuse)
+        except (ValueError, RecursionError) as error:
             raise self.failed(evidence, path, f"the answer is no whole JSON: {error}") from error
         if not isinstance(body, dict):
             raise self.failed(evidence, path, f"the answer is a {type(body).__name__}, not an object")
@@ -89,32 +99,61 @@ class Api:
         evidence.page_size_asked = params.get("limit")
         while True:
             body = self.get(path, params, evidence)
-            records = body.get(envelope)
-            if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-                raise self.failed(evidence, path, f"there is no list of records under {envelope!r}")
+            records = self.records(body, envelope, path, evidence)
             try:
                 cursor = following(body, records)
-            except (KeyError, TypeError, IndexError) as error:
-                raise self.failed(evidence, path, f"the answer does not say whether more follow: {error} is missing") from error
+            except (KeyError, TypeError) as error:
+                raise self.failed(evidence, path, "the answer does not say whether more follow") from error
+            if cursor is not None:
+                if not records:
+                    raise self.failed(evidence, path, "the page is empty, and yet more are to follow")
+                evidence.last_cursor = json.dumps(cursor)
+                if evidence.last_cursor in seen or len(seen) >= self.most_pages:
+                    raise self.failed(evidence, path, "the list never ends: a cursor came back, or more pages came than any list has")
+                seen.add(evidence.last_cursor)
             evidence.pages += 1
             evidence.fetched += len(records)
             evidence.page_size_served = max(evidence.page_size_served or 0, len(records))
             yield records
             if cursor is None:
                 return
-            if not records:
-                raise self.failed(evidence, path, "the page is empty, and yet more are to follow")
-            evidence.last_cursor = json.dumps(cursor)
-            if evidence.last_cursor in seen:
-                raise self.failed(evidence, path, "a cursor came back: the list never ends")
-            seen.add(evidence.last_cursor)
             params = params | cursor
+
+    def records(self, body: dict, envelope: str, path: str, evidence: Pulled) -> list[dict]:
+        records = body.get(envelope)
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise self.failed(evidence, path, f"there is no list of records under {envelope!r}")
+        return records
 
     def attempts(self) -> int:
         return self.session.send.statistics.get("attempt_number", 1)
 
     def failed(self, evidence: Pulled, path: str, what: str) -> SourceFailed:
-        return SourceFailed(f"{self.system}: {path}, page {evidence.pages + 1}: {what}.")
+        return SourceFailed(f"{self.system}: {path}, page {evidence.pages + 1}, attempt {self.attempts()}: {what}.")
+
+
+def is_cut(response: requests.Response | None, error: BaseException | None) -> bool:
+    """Whether a JSON text stops in the middle: a length that was announced too short shows nowhere else."""
+    if response is None or response.status_code != 200 or "json" not in response.headers.get("Content-Type", ""):
+        return False
+    return not response.content.rstrip().endswith((b"}", b"]"))
+
+
+def as_told(wait: Callable[[RetryCallState], float]) -> Callable[[RetryCallState], float]:
+    """dlt's wait, as long as is allowed at most where Retry-After names a time that no calendar has."""
+
+    def seconds(retry_state: RetryCallState) -> float:
+        try:
+            return wait(retry_state)
+        except (ValueError, OverflowError):
+            return wait.max
+
+    return seconds
+
+
+def refuse(constant: str) -> NoReturn:
+    """NaN and Infinity, which Python would read and DuckDB would not."""
+    raise ValueError(f"{constant} is no JSON")
 
 
 def landed(evidence: Pulled, pages: Iterator[list[dict]], columns: list[str], end: str) -> Iterator[pyarrow.Table]:

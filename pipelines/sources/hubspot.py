@@ -55,7 +55,8 @@ def hubspot(side: Side):
 def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], listed: str) -> Iterator[pyarrow.Table]:
     defaults = properties(evidence.table_name, listed)
     names = {column: side.setting(f"{evidence.table_name}.{column}", default) for column, default in defaults.items()}
-    known = {known.get("name") for known in api.get(f"crm/v3/properties/{listed}", {}, evidence).get("results") or []}
+    path = f"crm/v3/properties/{listed}"
+    known = {known.get("name") for known in api.records(api.get(path, {}, evidence), "results", path, evidence)}
     if unknown := sorted(set(names.values()) - known):
         column = next(column for column, name in names.items() if name == unknown[0])
         raise SourceFailed(
@@ -71,7 +72,7 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
 
 
 def following(body: dict, records: list[dict]) -> dict | None:
-    return {"after": body["paging"]["next"]["after"]} if body.get("paging") else None
+    return {"after": body["paging"]["next"]["after"]} if body.get("paging") is not None else None
 
 
 def with_times(pages: Iterator[list[dict]]) -> Iterator[list[dict]]:
@@ -83,4 +84,8 @@ def with_times(pages: Iterator[list[dict]]) -> Iterator[list[dict]]:
 
 
 def total(api: Api, evidence: Pulled, listed: str) -> int | None:
-    return api.ask("POST", f"crm/v3/objects/{listed}/search", evidence, json={"limit": 1, "filterGroups": []}).get("total")
+    path = f"crm/v3/objects/{listed}/search"
+    declared = api.ask("POST", path, evidence, json={"limit": 1, "filterGroups": []}).get("total")
+    if declared is not None and type(declared) is not int:
+        raise api.failed(evidence, path, "the total is no whole number")
+    return declared

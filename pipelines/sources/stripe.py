@@ -37,8 +37,12 @@ def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Ite
 
 
 def following(body: dict, records: list[dict]) -> dict | None:
-    """Neither a missing has_more nor one that is no boolean is an end."""
-    return {False: lambda: None, True: lambda: {"starting_after": records[-1]["id"]}}[body["has_more"]]()
+    """Neither a missing has_more nor one that is no boolean is an end; 0 is none."""
+    if body["has_more"] is False:
+        return None
+    if body["has_more"] is not True:
+        raise TypeError("has_more is no boolean")
+    return {"starting_after": records[-1]["id"] if records else None}
 
 
 def with_all_items(side: Side, pages: Iterator[list[dict]]) -> Iterator[list[dict]]:

@@ -27,7 +27,7 @@ items_per_subscription as (
         string_agg(coalesce(item ->> '$.price.lookup_key', item ->> '$.price.nickname', item ->> '$.price.id'), ' + ' order by item ->> '$.price.id') as plan,
         sum((item ->> '$.price.unit_amount_decimal')::decimal(38, 12) * coalesce((item ->> '$.quantity')::bigint, 1)) as amount_minor,
         count(distinct concat_ws(' ', item ->> '$.price.recurring.interval_count', item ->> '$.price.recurring.interval')) as intervals,
-        any_value(ltrim(concat_ws(' ', item ->> '$.price.recurring.interval_count', item ->> '$.price.recurring.interval'), '1 ')) as interval
+        any_value(concat_ws(' ', nullif(item ->> '$.price.recurring.interval_count', '1'), item ->> '$.price.recurring.interval')) as interval
     from items
     group by id
 

@@ -26,7 +26,7 @@ STRIPE, OBJECTS, PROPERTIES = "/v1/", "/crm/v3/objects/", "/crm/v3/properties/"
 
 @dataclass
 class Answer:
-    """`body` where it is not the JSON of `content`. `sent` is how: whole, cut in half, reset, never (stall), a byte at a time (drip)."""
+    """`body` where it is not the JSON of `content`. `sent` is how: whole, whole and then hang up, cut in half, reset, never (stall), drip by drip."""
 
     status: int = 200
     content: Any = None
@@ -242,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
         lines = [f"HTTP/1.1 {answer.status} As scripted", *(f"{name}: {value}" for name, value in answer.headers.items())]
         head = "\r\n".join([*lines, "", ""]).encode()
         self.close_connection = answer.sent != "whole"
-        if answer.sent == "whole":
+        if answer.sent in ("whole", "hang up"):
             self.wfile.write(head + body)
         elif answer.sent == "cut":
             self.wfile.write(head + body[: len(body) // 2])

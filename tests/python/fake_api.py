@@ -26,7 +26,7 @@ STRIPE, OBJECTS, PROPERTIES = "/v1/", "/crm/v3/objects/", "/crm/v3/properties/"
 
 @dataclass
 class Answer:
-    """`body` where it is not the JSON of `content`. `sent` is how: whole, whole and then hang up, cut in half, reset, never (stall), drip by drip."""
+    """`body` where it is not the JSON of `content`. `sent`: whole, hang up (after all of it), cut (in half), reset, stall, drip."""
 
     status: int = 200
     content: Any = None

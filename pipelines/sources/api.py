@@ -133,10 +133,10 @@ class Api:
 
 
 def is_cut(response: requests.Response | None, error: BaseException | None) -> bool:
-    """Whether a JSON text stops in the middle: a length that was announced too short shows nowhere else."""
+    """Whether what must be a JSON object stops in the middle: a length that was announced too short shows nowhere else."""
     if response is None or response.status_code != 200 or "json" not in response.headers.get("Content-Type", ""):
         return False
-    return not response.content.rstrip().endswith((b"}", b"]"))
+    return not response.content.rstrip().endswith(b"}")
 
 
 def as_told(wait: Callable[[RetryCallState], float]) -> Callable[[RetryCallState], float]:

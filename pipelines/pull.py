@@ -21,7 +21,7 @@ from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, Sourc
 from pipelines.sources.side import Side
 
 # The system each can be: staging turns what they land into that system's exports. None is any, as it lands the exports' own columns.
-CONNECTORS = {"files": None, "hubspot": "crm", "stripe": "billing"}
+CONNECTORS = {"files": None, "hubspot": "crm", "sql": None, "stripe": "billing"}
 UNORDERED = {"preserve_insertion_order": False}  # else the closing checkpoint writes all text again: twice the time and the size
 
 
@@ -75,7 +75,10 @@ def connector(side: Side) -> Callable[[Side], DltSource]:
         raise BadConfiguration(f"sources.{side.system}.connector is {name!r}; there are {', '.join(CONNECTORS)}.")
     if CONNECTORS[name] not in (None, side.system):
         raise BadConfiguration(f"sources.{side.system}.connector is {name!r}, which can only be {CONNECTORS[name]}.")
-    return getattr(import_module(f"pipelines.sources.{name}"), name)
+    try:
+        return getattr(import_module(f"pipelines.sources.{name}"), name)
+    except ModuleNotFoundError as error:
+        raise BadConfiguration(f"sources.{side.system} needs {error.name}, which is not installed; run make setup.") from error
 
 
 def root_cause(error: BaseException, system: str) -> BaseException:

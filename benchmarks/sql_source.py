@@ -117,9 +117,13 @@ Load of the machine when it ended: {about["load"]:.1f}.
 Made by `python benchmarks/sql_source.py`, which says what is measured and how. {records:,} records of two tables of a PostgreSQL on
 the same machine, {len(turns)} turns; medians, of the peak the largest. All ends in a DuckDB file.
 
-| records a second: COPY … TO + DuckDB | ours, read to Parquet | ours, loaded | share of it (≥ {LEAST_RATIO}) | peak, GB (≤ {MOST_BYTES / 1e9}) |
-| ---: | ---: | ---: | ---: | ---: |
-| {rates["straight"]} | {rates["read"]} | {rates["seconds"]} | {ratio:.2f} ({met[ratio >= LEAST_RATIO]}) | {gigabytes(peak)} ({met[peak <= MOST_BYTES]}) |
+| | |
+| --- | ---: |
+| COPY … TO and DuckDB | {rates["straight"]} records/s |
+| ours, read to Parquet | {rates["read"]} records/s |
+| ours, loaded and recorded | {rates["seconds"]} records/s |
+| its share of the first (≥ {LEAST_RATIO}) | {ratio:.2f} ({met[ratio >= LEAST_RATIO]}) |
+| peak (≤ {gigabytes(MOST_BYTES)}) | {gigabytes(peak)} ({met[peak <= MOST_BYTES]}) |
 """
 
 

@@ -267,7 +267,7 @@ def parsed(lines: bytes, schema: pyarrow.Schema, evidence: Pulled) -> pyarrow.Ta
 
 def fetched(connection: Connection, query: str, schema: pyarrow.Schema, evidence: Pulled) -> Batches:
     """Rows as the driver gives them, from a cursor that stays on the server where the driver has one."""
-    for rows in run(connection, query, stream_results=True, yield_per=ROWS_AT_ONCE).partitions():
+    for rows in run(connection, query, stream_results=True).partitions(ROWS_AT_ONCE):
         with exactly(evidence):
             columns = [
                 pyarrow.array(map(text, values) if column.type == TEXT else values, column.type)

@@ -103,7 +103,7 @@ def mariadb() -> Iterator[Server]:
                 for statement in (
                     "create database shop character set utf8mb4 collate utf8mb4_bin",
                     f"create user {OWNER}@'127.0.0.1' identified by '{OWNERS_PASSWORD}'",
-                    f"grant all on *.* to {OWNER}@'127.0.0.1'",
+                    f"grant all on *.* to {OWNER}@'127.0.0.1' with grant option",
                     f"create user {READER}@'127.0.0.1' identified by '{PASSWORD}'",
                     f"grant select on shop.* to {READER}@'127.0.0.1'",
                 ):

@@ -4,6 +4,7 @@ dlt's sql_database reads each table on a connection of its own and counts none: 
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -152,6 +153,7 @@ def address(side: Side) -> URL:
 def transaction(side: Side, url: URL, database: Database) -> Iterator[Connection]:
     """A connection on which nothing is ever written, in one transaction; gone when the block ends."""
     options = {name: value for name, value in database.options.items() if name not in url.query}
+    logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)  # what fails is raised, and told in one sentence
     try:
         engine = create_engine(url, connect_args=options, poolclass=NullPool, hide_parameters=True)
     except NoSuchModuleError:
@@ -162,9 +164,13 @@ def transaction(side: Side, url: URL, database: Database) -> Iterator[Connection
         with engine.connect() as connection:
             if database.begin:
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            for statement in database.begin:
-                run(connection, statement)
-            yield connection
+            try:
+                for statement in database.begin:
+                    run(connection, statement)
+                yield connection
+            except BaseException:
+                connection.invalidate()  # a connection in mid-read answers no rollback
+                raise
     except (SQLAlchemyError, engine.dialect.dbapi.Error) as error:
         raise SourceFailed(f"{side.system}: {reading(side)}the database failed: {reason(error, url)}.") from None
     finally:
@@ -205,7 +211,7 @@ def read_table(side: Side, connection: Connection, database: Database, evidence:
     query = f"select {', '.join(map(quote, columns))} from {relation}"
     schema = pyarrow.schema([(column, kinds[column]) for column in columns])
     batches = copied if connection.dialect.name == "postgresql" else fetched
-    with pyarrow.parquet.ParquetWriter(side.work / file_of(side, table), schema) as writer:
+    with pyarrow.parquet.ParquetWriter(side.work / file_of(side, table), schema, use_dictionary=False) as writer:
         for batch in batches(connection, query, schema, evidence):
             writer.write_table(batch)
             evidence.pages += 1
@@ -234,17 +240,31 @@ def count(connection: Connection, relation: str) -> int:
 
 
 def copied(connection: Connection, query: str, schema: pyarrow.Schema, evidence: Pulled) -> Batches:
-    """PostgreSQL's COPY, in the transaction that counted. Arrow parses its text; Python would take most of the time to."""
+    """PostgreSQL's COPY, in the transaction that counted; Arrow parses its text."""
     rows, size = [], 0
-    with connection.connection.driver_connection.cursor() as cursor, cursor.copy(f"copy ({query}) to stdout (format csv)") as answer:
-        for row in answer:
-            rows.append(row)
-            size += len(row)
-            if len(rows) == ROWS_AT_ONCE or size > BYTES_AT_ONCE:
-                yield parsed(b"".join(rows), schema, evidence)
-                rows, size = [], 0
+    for row in copied_rows(connection, query):
+        rows.append(row)
+        size += len(row)
+        if len(rows) == ROWS_AT_ONCE or size > BYTES_AT_ONCE:
+            yield parsed(b"".join(rows), schema, evidence)
+            rows, size = [], 0
     if rows:
         yield parsed(b"".join(rows), schema, evidence)
+
+
+def copied_rows(connection: Connection, query: str) -> Iterator[memoryview]:
+    """By libpq's own calls: psycopg's Copy goes to sleep and wakes for each row, which takes longer than the row."""
+    driver, dbapi = connection.connection.driver_connection, connection.dialect.dbapi
+    answer = driver.pgconn.exec_(f"copy ({query}) to stdout (format csv)".encode())
+    if answer.status == dbapi.pq.ExecStatus.COPY_OUT:
+        while (got := driver.pgconn.get_copy_data(0))[0] > 0:
+            yield got[1]
+        answer = driver.pgconn.get_result()
+        while driver.pgconn.get_result():
+            pass
+    # A server that fails in the middle says so only here: what came before it would pass for the whole.
+    if answer is None or answer.status != dbapi.pq.ExecStatus.COMMAND_OK:
+        raise dbapi.OperationalError(answer.get_error_message("utf8") if answer else "the connection was lost")
 
 
 def parsed(lines: bytes, schema: pyarrow.Schema, evidence: Pulled) -> pyarrow.Table:
@@ -267,13 +287,20 @@ def parsed(lines: bytes, schema: pyarrow.Schema, evidence: Pulled) -> pyarrow.Ta
 
 def fetched(connection: Connection, query: str, schema: pyarrow.Schema, evidence: Pulled) -> Batches:
     """Rows as the driver gives them, from a cursor that stays on the server where the driver has one."""
-    for rows in run(connection, query, stream_results=True).partitions(ROWS_AT_ONCE):
-        with exactly(evidence):
-            columns = [
-                pyarrow.array(map(text, values) if column.type == TEXT else values, column.type)
-                for column, values in zip(schema, zip(*rows, strict=True), strict=True)
-            ]
-        yield pyarrow.table(columns, schema)
+    result = run(connection, query, stream_results=True)
+    cursor = result.cursor
+    try:
+        for rows in result.partitions(ROWS_AT_ONCE):
+            with exactly(evidence):
+                columns = [
+                    pyarrow.array(map(text, values) if column.type == TEXT else values, column.type)
+                    for column, values in zip(schema, zip(*rows, strict=True), strict=True)
+                ]
+            yield pyarrow.table(columns, schema)
+    except BaseException:
+        if unread := getattr(cursor, "_result", None):
+            unread.unbuffered_active = False  # or PyMySQL would read the rest, from a connection that may be gone
+        raise
 
 
 @contextmanager

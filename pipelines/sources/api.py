@@ -22,8 +22,6 @@ from pipelines.evidence import Pulled
 from pipelines.failures import SourceFailed
 from pipelines.sources.side import Side
 
-# Short pages would become as many small row groups, which cost more than the records in them.
-RECORDS_AT_ONCE = 10_000
 Following = Callable[[dict, list], dict | None]
 
 
@@ -156,7 +154,7 @@ def refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def landed(evidence: Pulled, pages: Iterator[list[dict]], columns: list[str], end: str) -> Iterator[pyarrow.Table]:
+def landed(side: Side, evidence: Pulled, pages: Iterator[list[dict]], columns: list[str], end: str) -> Iterator[pyarrow.Table]:
     """Arrow tables of the declared columns, all text, nested parts as JSON. `end` is how the API says that a list is over."""
     evidence.started_at = datetime.now(UTC)
     evidence.id_column = columns[0]
@@ -165,7 +163,7 @@ def landed(evidence: Pulled, pages: Iterator[list[dict]], columns: list[str], en
         waiting += page
         for record in page:
             found.update(record)
-        if len(waiting) >= RECORDS_AT_ONCE:
+        if len(waiting) >= side.records_at_once:
             yield as_text(waiting, columns)
             waiting = []
     yield as_text(waiting, columns)

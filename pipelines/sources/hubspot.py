@@ -67,7 +67,7 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
     params = {"limit": PAGE, "archived": "false", "properties": ",".join(sorted(names.values()))}
     pages = api.pages(evidence, f"crm/v3/objects/{listed}", params, "results", following)
     pages = with_custom_fields(side, evidence, with_times(pages), "properties", defaults)
-    yield from landed(evidence, pages, columns, "no next page was named")
+    yield from landed(side, evidence, pages, columns, "no next page was named")
     evidence.declared_after = total(api, evidence, listed)
 
 

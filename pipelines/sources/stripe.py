@@ -33,7 +33,7 @@ def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Ite
     table = evidence.table_name
     pages = api.pages(evidence, f"v1/{table}", {"limit": PAGE, **LISTS[table]}, "data", following)
     pages = with_custom_fields(side, evidence, with_all_items(side, pages), "metadata", CUSTOM[table])
-    yield from landed(evidence, pages, columns, "has_more was false")
+    yield from landed(side, evidence, pages, columns, "has_more was false")
 
 
 def following(body: dict, records: list[dict]) -> dict | None:

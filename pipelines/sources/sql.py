@@ -42,7 +42,7 @@ def of_postgresql(oid: int, precision: int | None, scale: int | None) -> pyarrow
         return pyarrow.decimal128(precision, scale)
     common = {
         16: pyarrow.bool_(), 21: pyarrow.int16(), 23: pyarrow.int32(), 20: pyarrow.int64(),
-        700: pyarrow.float32(), 701: pyarrow.float64(), 1082: pyarrow.date32(), 1114: TIME, 1184: ZONED_TIME,
+        700: pyarrow.float64(), 701: pyarrow.float64(), 1082: pyarrow.date32(), 1114: TIME, 1184: ZONED_TIME,
     }  # fmt: skip
     return common.get(oid, TEXT)
 
@@ -210,10 +210,12 @@ def read_table(side: Side, connection: Connection, database: Database, evidence:
     quote = connection.dialect.identifier_preparer.quote
     query = f"select {', '.join(map(quote, columns))} from {relation}"
     schema = pyarrow.schema([(column, kinds[column]) for column in columns])
+    # A time without a zone is UTC, and dlt 1.31 drops an empty table that has one in silence.
+    landing = pyarrow.schema([(column, ZONED_TIME if kinds[column] == TIME else kinds[column]) for column in columns])
     batches = copied if connection.dialect.name == "postgresql" else fetched
-    with pyarrow.parquet.ParquetWriter(side.work / file_of(side, table), schema, use_dictionary=False) as writer:
+    with pyarrow.parquet.ParquetWriter(side.work / file_of(side, table), landing, use_dictionary=False) as writer:
         for batch in batches(connection, query, schema, evidence):
-            writer.write_table(batch)
+            writer.write_table(batch.cast(landing))
             evidence.pages += 1
             evidence.fetched += batch.num_rows
     if not database.is_snapshot:

@@ -33,7 +33,7 @@ TOKEN = "canary-5e0b71c9-token"  # noqa: S105
 CAP, RECORDS, ATTEMPTS = 3, 8, 3
 POSITIONS = {"first": 1, "middle": 2, "last": 3}
 LONG_AGO, IN_AN_HOUR, NO_DATE = formatdate(0, usegmt=True), formatdate(time() + 3600, usegmt=True), "Fri, 31 Dec 99999 23:59:59 GMT"
-TIMEOUT, SHORT_TIMEOUT = "10", "0.25"
+TIMEOUT, SHORT_TIMEOUT, SHORT_DELAY = "10", "0.25", "0.02"
 HUBSPOT_SETTINGS = {"CONNECTOR": "hubspot", "ACCESS_TOKEN": TOKEN, "CUSTOMERS__STATUS": "account_status"}
 STRIPE_SETTINGS = {"CONNECTOR": "stripe", "API_KEY": TOKEN}
 CONTACTS, CUSTOMERS = OBJECTS + "contacts", STRIPE + "customers"
@@ -68,12 +68,12 @@ PAGES = pytest.mark.parametrize("page", POSITIONS.values(), ids=POSITIONS)
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[pytest.MonkeyPatch]:
-    """dlt's own settings: three attempts, no wait between them, and a Retry-After of a twentieth of a second at most."""
+    """dlt's own settings: three attempts, no wait between them, and a Retry-After of hundredths of a second at most."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DLT_PROJECT_DIR", str(ROOT))
         patch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", str(ATTEMPTS))
         patch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0")
-        patch.setenv("RUNTIME__REQUEST_MAX_RETRY_DELAY", "0.05")
+        patch.setenv("RUNTIME__REQUEST_MAX_RETRY_DELAY", SHORT_DELAY)
         patch.setenv("RUNTIME__REQUEST_TIMEOUT", TIMEOUT)
         yield patch
 
@@ -205,6 +205,7 @@ MAY_PASS = {
     "drip": sent("drip"),
 }
 SLOW = {"time-out", "drip"}
+NOT_PASSING = [fault for fault in MAY_PASS if not fault.startswith("429") or fault in ("429 seconds", "429 absurd date")]
 
 
 def within_its_time(quick: pytest.MonkeyPatch, fault: str) -> None:
@@ -234,7 +235,7 @@ def test_what_passes_costs_no_record(quick, whole, api, page, fault):
 
 @APIS
 @PAGES
-@pytest.mark.parametrize("fault", MAY_PASS)
+@pytest.mark.parametrize("fault", NOT_PASSING)
 def test_what_lasts_is_asked_for_a_few_times_and_ends_the_pull(quick, api, page, fault):
     within_its_time(quick, fault)
     began = monotonic()
@@ -253,7 +254,7 @@ def test_retry_after_is_waited_for(quick, api):
     with served(api) as fake:
         fake.spoil(api.path, 2, refuse(429, Retry_After="1"), times=1)
         pull(api, fake, "customers")
-    quick.setenv("RUNTIME__REQUEST_MAX_RETRY_DELAY", "0.05")
+    quick.setenv("RUNTIME__REQUEST_MAX_RETRY_DELAY", SHORT_DELAY)
     assert 1 <= monotonic() - began < 5
 
 
@@ -626,7 +627,7 @@ SPOILING = {
 NOT_SEEN_IN_STRIPE = {"an early end", "a record less"}  # it has no total; test_a_page_that_stripe_leaves_out… says so
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(api=st.sampled_from([BILLING, CRM]), records=st.integers(0, 230), cap=st.integers(4, 110), fault=st.sampled_from(list(SPOILING)),
        page=st.integers(1, 6))  # fmt: skip
 def test_all_of_them_land_or_the_pull_is_refused(engine, api, records, cap, fault, page):
@@ -776,33 +777,26 @@ def test_a_server_cut_off_after_page_one_gives_3_and_the_token_is_in_no_byte(tom
     assert [str(path) for path in written if TOKEN.encode() in path.read_bytes()] == []
 
 
-@pytest.mark.parametrize("status", [401, 503])
-def test_an_api_that_refuses_gives_3_and_leaves_what_is_published(tomorrow, status):
+def test_an_api_that_refuses_gives_3_and_leaves_what_is_published(tomorrow):
     before = tomorrow.world.fingerprint()
-    tomorrow.billing.spoil(STRIPE + "subscriptions", 15, refuse(status))
+    tomorrow.billing.spoil(STRIPE + "subscriptions", 15, refuse(503))
     ran = tomorrow.reconcile(RUNTIME__REQUEST_MAX_ATTEMPTS="2")
     assert (ran.code, tomorrow.world.fingerprint()) == (3, before)
-    assert ran.says(f"billing: v1/subscriptions, page 15, attempt {2 if status == 503 else 1}: status {status}")
+    assert ran.says("billing: v1/subscriptions, page 15, attempt 2: status 503")
 
 
-def test_a_server_that_says_250_and_serves_150_gives_4(tomorrow):
+def test_what_an_api_tells_wrongly_gives_4_and_opens_and_closes_nothing(tomorrow):
+    """HubSpot declares a hundred deals more than it serves; Stripe leaves out more than a fifth of the customers, which counts tell."""
     before = tomorrow.world.differences()
     for number in (1, 2):
         tomorrow.crm.spoil(OBJECTS + "deals/search", number, lambda answer: answer.content.update(total=1546))
-    ran = tomorrow.reconcile()
-    assert ran.code == 4, ran.out + ran.err
-    assert ("contracts", "left", "declared_total_matches") in tomorrow.world.failed_checks()
-    assert tomorrow.world.verdicts() == {"contracts": "not trustworthy", "customers": "trusted"}
-    contracts = [row for row in before if "contracts" in row]
-    assert contracts and [row for row in tomorrow.world.differences() if "contracts" in row] == contracts
-
-
-def test_pages_that_stripe_leaves_out_are_seen_by_the_next_runs_counts(tomorrow):
-    """Where more than a fifth is missing."""
     tomorrow.billing.spoil(CUSTOMERS, 9, lambda answer: ends(answer.content))
     ran = tomorrow.reconcile()
     assert ran.code == 4, ran.out + ran.err
-    assert ("customers", "right", "no_implausible_drop") in tomorrow.world.failed_checks()
+    expected = {("contracts", "left", "declared_total_matches"), ("customers", "right", "no_implausible_drop")}
+    assert tomorrow.world.failed_checks() >= expected
+    assert tomorrow.world.verdicts() == {"contracts": "not trustworthy", "customers": "not trustworthy"}
+    assert before and tomorrow.world.differences() == before
 
 
 def test_without_a_run_before_it_two_thirds_of_a_list_are_believed():

@@ -20,15 +20,27 @@ items as (
 
 ),
 
+priced_items as (
+
+    select
+        id,
+        item ->> '$.price.id' as price_id,
+        coalesce(item ->> '$.price.lookup_key', item ->> '$.price.nickname', item ->> '$.price.id') as plan,
+        (item ->> '$.price.unit_amount_decimal')::decimal(38, 12) * coalesce((item ->> '$.quantity')::bigint, 1) as amount_minor,
+        concat_ws(' ', nullif(item ->> '$.price.recurring.interval_count', '1'), item ->> '$.price.recurring.interval') as interval
+    from items
+
+),
+
 items_per_subscription as (
 
     select
         id,
-        string_agg(coalesce(item ->> '$.price.lookup_key', item ->> '$.price.nickname', item ->> '$.price.id'), ' + ' order by item ->> '$.price.id') as plan,
-        sum((item ->> '$.price.unit_amount_decimal')::decimal(38, 12) * coalesce((item ->> '$.quantity')::bigint, 1)) as amount_minor,
-        count(distinct concat_ws(' ', item ->> '$.price.recurring.interval_count', item ->> '$.price.recurring.interval')) as intervals,
-        any_value(concat_ws(' ', nullif(item ->> '$.price.recurring.interval_count', '1'), item ->> '$.price.recurring.interval')) as interval
-    from items
+        string_agg(plan, ' + ' order by price_id) as plan,
+        sum(amount_minor) as amount_minor,
+        count(distinct interval) as intervals,
+        any_value(interval) as interval
+    from priced_items
     group by id
 
 )

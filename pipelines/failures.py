@@ -26,7 +26,7 @@ class SourceFailed(Failure):
     """A side could not be read, so nothing was compared."""
 
     exit_code = 3
-    way_out = "Nothing was published, yesterday's tables are as they were; mend the export and run make reconcile again."
+    way_out = "Nothing was published, yesterday's tables are as they were; mend what it names and run make reconcile again."
 
 
 class NotTrustworthy(Failure):

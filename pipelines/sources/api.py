@@ -177,21 +177,21 @@ def with_custom_fields(
 ) -> Iterator[list[dict]]:
     """Each record with the fields that an account keeps under names of its own inside `holder`, by the names staging knows.
 
-    `[sources.<system>.<table>]` says where they are; a field that no record has is told, never read as empty.
+    `[sources.<system>.<table>]` says where they are. The first of `defaults` is the key: one that no record has is told, never read as
+    empty.
     """
     names = {column: side.setting(f"{evidence.table_name}.{column}", default) for column, default in defaults.items()}
-    missing = set(names)
+    key, has_keys = next(iter(names)), False
     for page in pages:
         for record in page:
             held = record.get(holder) or {}
             record.update({column: held.get(name) for column, name in names.items()})
-        missing = {column for column in missing if all(record[column] is None for record in page)}
+            has_keys = has_keys or record[key] is not None
         yield page
-    if missing and evidence.fetched:
-        column = min(missing)
+    if evidence.fetched and not has_keys:
         raise SourceFailed(
-            f"{side.system}: no record of {evidence.table_name} has {holder}.{names[column]}; "
-            f"name the field that holds its {column} as sources.{side.system}.{evidence.table_name}.{column}."
+            f"{side.system}: no record of {evidence.table_name} has {holder}.{names[key]}; "
+            f"name the field that holds its {key} as sources.{side.system}.{evidence.table_name}.{key}."
         )
 
 

@@ -95,6 +95,18 @@ def test_counts_gives_two_numbers_a_pair_and_publishes_nothing(yesterday):
     assert "contracts: crm 1,238, billing 1,282 in scope; 44 apart" in ran.out
 
 
+def test_check_sources_tells_what_a_run_would_read_and_keeps_nothing(world):
+    looked = world.run("check-sources")
+    assert (looked.code, looked.err) == (0, "")
+    assert "billing subscriptions by files: 1,413 declared (manifest.json), 1,413 records read" in looked.out
+    assert len(looked.out.splitlines()) == 4
+    assert not world.state.exists()
+    (world.crm / "deals.csv").write_text("contract_number,plan\nK-1,basic\n")
+    broken = world.run("check-sources")
+    assert broken.code == 3
+    assert broken.says("deals.csv has no column 'customer_number'", "Nothing was published")
+
+
 def test_status_is_fresh_within_36_hours_and_stale_after(yesterday):
     fresh = yesterday.run("status", TALLYSTICK_AS_OF="2026-03-04T15:00:00Z")
     assert (fresh.code, fresh.err) == (0, "")

@@ -672,10 +672,15 @@ class Account:
     billing: FakeApi
 
     def reconcile(self, **changes: str):
+        return self.run("reconcile", **changes)
+
+    def run(self, command: str, **changes: str):
         home = self.world.folder / "home"
         home.mkdir(exist_ok=True)
         environment = CRM.environment(self.crm) | BILLING.environment(self.billing) | {"TALLYSTICK_AS_OF": AS_OF, "HOME": str(home)}
-        return self.world.reconcile(**(environment | {"RUNTIME__REQUEST_BACKOFF_FACTOR": "0", "RUNTIME__REQUEST_TIMEOUT": "30"} | changes))
+        return self.world.run(
+            command, **(environment | {"RUNTIME__REQUEST_BACKOFF_FACTOR": "0", "RUNTIME__REQUEST_TIMEOUT": "30"} | changes)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -717,6 +722,16 @@ def test_the_same_records_give_the_same_differences_as_their_exports(first_night
     assert account.world.query(unusable) == first_night.query(unusable)
     counts = "select reconciliation, left_in_scope, right_in_scope, matched from marts.runs order by all"
     assert account.world.query(counts) == first_night.query(counts)
+
+
+def test_a_first_look_reads_one_page_of_each_list_and_tells_its_total(account):
+    before = len(account.crm.requests), account.world.fingerprint()
+    looked = account.run("check-sources")
+    assert (looked.code, looked.err) == (0, "")
+    assert "crm customers by hubspot: 1,366 declared (total of the search), 100 records read" in looked.out
+    assert "billing customers by stripe: no declared total, 100 records read" in looked.out
+    # Two tables, and for each its properties, its total and one page.
+    assert (len(account.crm.requests) - before[0], account.world.fingerprint()) == (6, before[1])
 
 
 def test_the_evidence_of_a_pull_is_kept(account):

@@ -443,7 +443,7 @@ def test_a_subscription_with_more_items_than_are_listed_is_refused():
 
 # What an API tells wrongly without breaking: the trust checks' part.
 
-JUDGING = ("this_run", "pairs", "trusted_runs", "pulled_tables", "pull_checks")
+JUDGING = ("this_run", "pairs", "trusted_runs", "pulled_tables", "pulled_sides", "pull_checks")
 
 
 @pytest.fixture(scope="module")

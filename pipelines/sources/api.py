@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow
@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from pipelines.evidence import Pulled
 from pipelines.failures import SourceFailed
+from pipelines.sources.landing import text
 from pipelines.sources.side import Side
 
 Following = Callable[[dict, list], dict | None]
@@ -161,8 +162,7 @@ def landed(side: Side, evidence: Pulled, pages: Iterator[list[dict]], columns: l
     waiting, found = [], set()
     for page in pages:
         waiting += page
-        for record in page:
-            found.update(record)
+        found.update(*page)
         if len(waiting) >= side.records_at_once:
             yield as_text(waiting, columns)
             waiting = []
@@ -173,14 +173,12 @@ def landed(side: Side, evidence: Pulled, pages: Iterator[list[dict]], columns: l
 
 
 def with_custom_fields(
-    side: Side, evidence: Pulled, pages: Iterator[list[dict]], holder: str, defaults: dict[str, str]
+    side: Side, evidence: Pulled, pages: Iterator[list[dict]], holder: str, names: dict[str, str]
 ) -> Iterator[list[dict]]:
     """Each record with the fields that an account keeps under names of its own inside `holder`, by the names staging knows.
 
-    `[sources.<system>.<table>]` says where they are. The first of `defaults` is the key: one that no record has is told, never read as
-    empty.
+    `names` says which is which. Its first is the key: one that no record has is told, never read as empty.
     """
-    names = {column: side.setting(f"{evidence.table_name}.{column}", default) for column, default in defaults.items()}
     key, has_keys = next(iter(names)), False
     for page in pages:
         for record in page:
@@ -197,10 +195,3 @@ def with_custom_fields(
 
 def as_text(records: list[dict], columns: list[str]) -> pyarrow.Table:
     return pyarrow.table({column: pyarrow.array([text(record.get(column)) for record in records], pyarrow.string()) for column in columns})
-
-
-def text(value: Any) -> str | None:
-    """As the API wrote it: numbers keep their digits, what is nested is JSON."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -21,6 +21,7 @@ from pipelines import settings
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.settings import parse_time, quoted
+from pipelines.sources.landing import imported, refuse_missing
 from pipelines.sources.side import Side
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -102,7 +103,7 @@ def read_table(evidence: Pulled, folder: Path, encoding: str, columns: list[str]
                 raise SourceFailed(f"{evidence.system}: {part} can't be read: {reason(error, part)}") from error
             unmapped |= extra
             evidence.fetched += records
-            yield dlt.mark.with_file_import(str(landed), "parquet", records, hints=pyarrow.parquet.read_schema(landed).empty_table())
+            yield imported(landed, records)
     now = [part.stat() for part in parts]
     has_changed = [(stat.st_size, stat.st_mtime_ns) for stat in now] != [(stat.st_size, stat.st_mtime_ns) for stat in before]
     evidence.files = len(parts)
@@ -161,9 +162,7 @@ def parse_part(
     """A Parquet file that holds the part's declared columns, its number of records, and the part's undeclared columns."""
     read = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}[FORMATS[part.suffix.lower()]]
     query, present = read(reader, part, columns, encoding)
-    missing = [column for column in columns if column not in present]
-    if missing:
-        raise SourceFailed(f"{part} has no column {missing[0]!r}; it has: {', '.join(map(repr, sorted(present)))}.")
+    refuse_missing(str(part), columns, present)
     extra = set(present) - set(columns)
     if query is None:
         return part, pyarrow.parquet.read_metadata(part).num_rows, extra

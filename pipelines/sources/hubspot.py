@@ -53,8 +53,7 @@ def hubspot(side: Side):
 
 
 def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], listed: str) -> Iterator[pyarrow.Table]:
-    defaults = properties(evidence.table_name, listed)
-    names = {column: side.setting(f"{evidence.table_name}.{column}", default) for column, default in defaults.items()}
+    names = side.names(evidence.table_name, properties(evidence.table_name, listed))
     path = f"crm/v3/properties/{listed}"
     known = {known.get("name") for known in api.records(api.get(path, {}, evidence), "results", path, evidence)}
     if unknown := sorted(set(names.values()) - known):
@@ -66,7 +65,7 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
     evidence.declared_total, evidence.declared_by = total(api, evidence, listed), "total of the search"
     params = {"limit": PAGE, "archived": "false", "properties": ",".join(sorted(names.values()))}
     pages = api.pages(evidence, f"crm/v3/objects/{listed}", params, "results", following)
-    pages = with_custom_fields(side, evidence, with_times(pages), "properties", defaults)
+    pages = with_custom_fields(side, evidence, with_times(pages), "properties", names)
     yield from landed(side, evidence, pages, columns, "no next page was named")
     evidence.declared_after = total(api, evidence, listed)
 

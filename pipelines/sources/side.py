@@ -37,6 +37,10 @@ class Side:
             variable = f"SOURCES__{self.system.upper()}__{name.upper()}"
             raise BadConfiguration(f"sources.{self.system}.{name} is not set; set it in {file} or as {variable}.") from None
 
+    def names(self, table: str, defaults: dict[str, str]) -> dict[str, str]:
+        """What an account calls each column's field: `[sources.<system>.<table>]`, or else the default."""
+        return {column: self.setting(f"{table}.{column}", default) for column, default in defaults.items()}
+
     def tables(self, shape: str | None = None) -> dict[str, list[str]]:
         """The columns to land, table by table: the exports' own, or those of `shape`, a system whose records staging turns into them."""
         return settings.needed_columns(shape or self.system)

@@ -3,14 +3,12 @@
 dlt's sql_database reads each table on a connection of its own and counts none: two tables of two moments would pass for one side.
 """
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
+from pipelines.sources.landing import imported, refuse_missing, text
 from pipelines.sources.side import Side
 
 ROWS_AT_ONCE = 50_000
@@ -126,7 +125,7 @@ def sql(side: Side):
 
 
 def landed(path: Path, records: int) -> Iterator:
-    yield dlt.mark.with_file_import(str(path), "parquet", records, hints=pyarrow.parquet.read_schema(path).empty_table())
+    yield imported(path, records)
 
 
 def file_of(side: Side, table: str) -> str:
@@ -201,9 +200,7 @@ def read_table(side: Side, connection: Connection, database: Database, evidence:
     relation = relation_of(connection, side.setting(f"tables.{table}", table))
     described = run(connection, f"select * from {relation} where 1 = 0").cursor.description
     kinds = {bare(connection, name): database.kinds(code, precision, scale) for name, code, _, _, precision, scale, _ in described}
-    missing = [column for column in columns if column not in kinds]
-    if missing:
-        raise SourceFailed(f"{side.system}: {table} has no column {missing[0]!r}; it has: {', '.join(map(repr, sorted(kinds)))}.")
+    refuse_missing(f"{side.system}: {table}", columns, list(kinds))
     evidence.unmapped_columns = ", ".join(sorted(set(kinds) - set(columns)))
     evidence.declared_total = count(connection, relation)
     evidence.declared_by = f"count(*) in the same {'snapshot' if database.is_snapshot else 'transaction'}"
@@ -316,16 +313,3 @@ def exactly(evidence: Pulled) -> Iterator[None]:
         raise SourceFailed(
             f"{where}: a value can't be kept exactly ({said}); cast that column to text in a query under sources.{evidence.system}.tables."
         ) from error
-
-
-def text(value: Any) -> str | None:
-    """A value of an uncommon type as plain text: no exponents, ISO 8601 times, bytes as hexadecimal digits."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, (bool, dict, list)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)

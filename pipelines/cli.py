@@ -72,7 +72,6 @@ def check_sources() -> None:
     """Connect to both sides, read a page of each table, tell what is there. Keeps nothing: the first thing to run with credentials."""
     from pipelines.look import looks
 
-    os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))
     for look in looks():
         total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
         told = f"{total} ({look.declared_by})" if look.declared_by else total
@@ -131,6 +130,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
 def main() -> None:
     """Runs a command; a failure becomes one sentence on standard error and its exit code."""
+    os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called
     try:
         app()
     except Failure as failure:

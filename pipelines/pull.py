@@ -37,10 +37,10 @@ def pull(folder: Path) -> list[str]:
     systems = settings.systems()
     loading = Lock()
     with ThreadPoolExecutor(len(systems)) as threads:
-        for side in as_completed(
+        for loaded in as_completed(
             threads.submit(load, Side(system, folder / "parsed" / system, pulled), folder, loading) for system in systems
         ):
-            side.result()
+            loaded.result()
     with duckdb.connect(folder / "snapshot.duckdb") as connection:
         record(connection, pulled, started_at, fixed_clock)
     return [name for name, system in CONNECTORS.items() if system and name not in {table.connector for table in pulled}]
@@ -101,10 +101,11 @@ def record(
     connection.execute(DDL)
     for table in pulled:
         ids = f'count(distinct "{table.id_column}")' if table.id_column else "null"
-        table.landed, table.distinct_ids, contents = connection.execute(
-            f'select count(*), {ids}, coalesce(sum(hash(landed)), 0)::varchar from "{table.system}"."{table.table_name}" as landed'
+        contents = "null" if table.digest else "coalesce(sum(hash(landed)), 0)::varchar"  # files have been hashed as they were read
+        table.landed, table.distinct_ids, digest = connection.execute(
+            f'select count(*), {ids}, {contents} from "{table.system}"."{table.table_name}" as landed'
         ).fetchone()
-        table.digest = table.digest or contents
+        table.digest = table.digest or digest
         values = vars(table)
         connection.execute(
             f"insert into pulls.tables by name select {', '.join(f'${name} as {name}' for name in values)}",

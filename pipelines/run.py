@@ -236,7 +236,6 @@ def pull_beside(builder: Builder, folder: Path) -> tuple[list[dict], list[str]]:
 
     dlt is imported only here: it takes half a second that dbt's start hides.
     """
-    os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called
     from pipelines.pull import pull, record_gates
 
     unused = pull(folder)

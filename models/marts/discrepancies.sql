@@ -46,5 +46,5 @@ select
     history.currency,
     coalesce(last_trusted.run_id, history.last_seen_run) as run_id
 from history
-inner join pairs on pairs.reconciliation = history.reconciliation
+semi join pairs on pairs.reconciliation = history.reconciliation
 left join last_trusted on last_trusted.reconciliation = history.reconciliation

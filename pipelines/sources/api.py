@@ -23,7 +23,7 @@ from pipelines.failures import SourceFailed
 from pipelines.sources.landing import text
 from pipelines.sources.side import Side
 
-Following = Callable[[dict, list], dict | None]
+Following = Callable[[dict, list], dict | str | None]
 
 
 class Whole(HTTPAdapter):
@@ -93,9 +93,11 @@ class Api:
         return body
 
     def pages(self, evidence: Pulled, path: str, params: dict, envelope: str, following: Following) -> Iterator[list[dict]]:
-        """Every page's records. `following` gives the next page's parameters, None at the end, or raises KeyError on what is missing."""
+        """Every page's records. `following` gives what the next page adds to the parameters, or its path, or None at the end.
+
+        It raises KeyError or TypeError where an answer does not say. An empty page is no end: a declared total tells what it lacks.
+        """
         seen = set()
-        evidence.page_size_asked = params.get("limit")
         while True:
             body = self.get(path, params, evidence)
             records = self.records(body, envelope, path, evidence)
@@ -104,7 +106,7 @@ class Api:
             except (KeyError, TypeError) as error:
                 raise self.failed(evidence, path, "the answer does not say whether more follow") from error
             if cursor is not None:
-                if not records:
+                if not records and evidence.declared_total is None:
                     raise self.failed(evidence, path, "the page is empty, and yet more are to follow")
                 evidence.last_cursor = json.dumps(cursor)
                 if evidence.last_cursor in seen or len(seen) >= self.most_pages:
@@ -116,7 +118,7 @@ class Api:
             yield records
             if cursor is None:
                 return
-            params = params | cursor
+            path, params = (cursor, {}) if isinstance(cursor, str) else (path, params | cursor)
 
     def records(self, body: dict, envelope: str, path: str, evidence: Pulled) -> list[dict]:
         records = body.get(envelope)

@@ -63,6 +63,7 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
             f"name the one that holds their {column} as sources.{side.system}.{evidence.table_name}.{column}."
         )
     evidence.declared_total, evidence.declared_by = total(api, evidence, listed), "total of the search"
+    evidence.page_size_asked = PAGE
     params = {"limit": PAGE, "archived": "false", "properties": ",".join(sorted(names.values()))}
     pages = api.pages(evidence, f"crm/v3/objects/{listed}", params, "results", following)
     pages = with_custom_fields(side, evidence, with_times(pages), "properties", names)

@@ -30,7 +30,7 @@ def stripe(side: Side):
 
 
 def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Iterator[pyarrow.Table]:
-    table = evidence.table_name
+    table, evidence.page_size_asked = evidence.table_name, PAGE
     pages = api.pages(evidence, f"v1/{table}", {"limit": PAGE, **LISTS[table]}, "data", following)
     pages = with_custom_fields(side, evidence, with_all_items(side, pages), "metadata", side.names(table, CUSTOM[table]))
     yield from landed(side, evidence, pages, columns, "has_more was false")

@@ -1,27 +1,23 @@
-"""A fake, on loopback: Stripe's lists and HubSpot's CRM v3 in their documented shapes, and nothing else of either.
+"""A fake, on loopback, of an API that gives lists page by page.
 
-It holds a world of records, demands the token, keeps every request and spoils the answers that a test's script names. Only what
-the two vendors document is spoken here; what they really do, no test can say.
+It holds a world of records, demands the token, keeps every request and spoils the answers that a test's script names. What is said
+and understood, a Vendor knows: its API's documented shape, and nothing else of it; what it really does, no test can say.
 """
 
 import json
 import socket
 import struct
 import threading
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 EVER = 10**9
-LARGEST_PAGE = 100  # documented by both; more is refused
-STRIPE, OBJECTS, PROPERTIES = "/v1/", "/crm/v3/objects/", "/crm/v3/properties/"
 
 
 @dataclass
@@ -45,14 +41,76 @@ class Request:
 Fault = Callable[[Answer], object]  # changes it in place
 
 
+class Vendor:
+    """One API's documented shape. Its lists are told apart by path; a test's script and a page's body speak of them so."""
+
+    name: str  # of the connector
+    system: str
+    path: str  # of the list of customers
+    agreements: str  # of the other list
+    envelope: str
+    holder: str  # where a record keeps the fields that an account names itself
+    settings: ClassVar[dict[str, str]] = {}
+    token_setting: str
+    declares_total = False
+    largest_page = 100  # more is refused
+
+    def tables(self, exports: dict[str, list[dict]]) -> dict[str, list[dict]]:
+        """One system's exports as an account of this vendor: records by path, in the order they are listed in."""
+        raise NotImplementedError
+
+    def page(self, records: list[dict], start: int, size: int) -> dict:
+        """The body of a page, every field included."""
+        raise NotImplementedError
+
+    def listed(self, fake: "FakeApi", path: str, query: dict[str, str]) -> tuple[Answer, int]:
+        """The answer to a list's request, and the number of its page."""
+        raise NotImplementedError
+
+    def beside(self, fake: "FakeApi", method: str, path: str, query: dict[str, str]) -> Answer | None:
+        """The answer to what is asked for beside the lists, if it is that."""
+        return None
+
+    def allows(self, headers: dict[str, str], token: str) -> bool:
+        return headers.get("authorization") == f"Bearer {token}"
+
+    def fields(self, record: dict) -> dict:
+        """The record itself, where the list wraps each."""
+        return record
+
+    def id_of(self, record: dict) -> str:
+        return self.fields(record)["id"]
+
+    def custom(self, record: dict) -> dict:
+        """The fields that an account names itself."""
+        return self.fields(record)[self.holder]
+
+    def more(self, body: dict, cursor: str) -> None:
+        """Says that a page follows, whose cursor is this one where the API gives one."""
+        raise NotImplementedError
+
+    def ends(self, body: dict) -> None:
+        """Says that none follows."""
+        raise NotImplementedError
+
+    def unsaid(self, body: dict) -> None:
+        """Leaves out whether more follow."""
+        raise NotImplementedError
+
+    def said_by(self, body: dict, value: object) -> None:
+        """Says whether more follow as something that is neither yes nor no."""
+        raise NotImplementedError
+
+    def environment(self, fake: "FakeApi", token: str) -> dict[str, str]:
+        settings = self.settings | {"CONNECTOR": self.name, self.token_setting: token, "BASE_URL": fake.url}
+        return {f"SOURCES__{self.system.upper()}__{name}": value for name, value in settings.items()}
+
+
 class FakeApi:
-    """`with FakeApi(token) as fake`: serves `fake.tables` at `fake.url`, at most `cap` records a page whatever is asked.
+    """`with FakeApi(vendor, token) as fake`: serves `fake.tables` at `fake.url`, at most `cap` records a page whatever is asked."""
 
-    `tables` holds lists of records by path, in the order they are listed in: "/v1/customers", "/crm/v3/objects/contacts".
-    """
-
-    def __init__(self, token: str, cap: int = LARGEST_PAGE, tables: dict[str, list[dict]] | None = None):
-        self.token, self.cap, self.tables = token, cap, tables or {}
+    def __init__(self, vendor: Vendor, token: str, cap: int | None = None, tables: dict[str, list[dict]] | None = None):
+        self.vendor, self.token, self.cap, self.tables = vendor, token, cap or vendor.largest_page, tables or {}
         self.requests: list[Request] = []
         self.script: dict[tuple[str, int], tuple[Fault, int]] = {}
         self.asked: Counter[str] = Counter()
@@ -75,17 +133,15 @@ class FakeApi:
         self.script[path, page] = (fault, times)
 
     def page(self, path: str, number: int) -> dict:
-        """What a whole answer with that page holds, every property included."""
-        records = self.tables[path]
-        start = (number - 1) * self.cap
-        return stripe_page(records, start, self.cap) if path.startswith(STRIPE) else hubspot_page(records, start, self.cap)
+        """What a whole answer with that page holds, every field included."""
+        return self.vendor.page(self.tables[path], (number - 1) * self.cap, self.cap)
 
     def answer(self, method: str, target: str, headers: dict[str, str]) -> Answer:
         url = urlsplit(target)
         path, query = url.path, {name: values[-1] for name, values in parse_qs(url.query).items()}
         with self.lock:
             self.requests.append(Request(method, target, headers))
-            if headers.get("authorization") != f"Bearer {self.token}":
+            if not self.vendor.allows(headers, self.token):
                 return Answer(401, {"error": {"message": "Invalid token."}})
             answer, page = self.whole(method, path, query)
             fault, times = self.script.get((path, page), (None, 0))
@@ -96,122 +152,16 @@ class FakeApi:
 
     def whole(self, method: str, path: str, query: dict[str, str]) -> tuple[Answer, int]:
         self.asked[path] += 1
-        size = min(int(query.get("limit", "10")), self.cap)
-        if int(query.get("limit", "10")) > LARGEST_PAGE:
-            return Answer(400, {"error": {"message": f"limit is at most {LARGEST_PAGE}"}}), 0
-        if method == "POST" and path.endswith("/search"):
-            living = [record for record in self.tables[path.removesuffix("/search")] if not record["archived"]]
-            return Answer(content={"total": len(living), "results": living[:1]}), self.asked[path]
-        if path.startswith(PROPERTIES):
-            records = self.tables[OBJECTS + path.removeprefix(PROPERTIES)]
-            names = sorted({name for record in records for name in record["properties"]} | self.named(path))
-            return Answer(content={"results": [{"name": name} for name in names]}), self.asked[path]
+        if answer := self.vendor.beside(self, method, path, query):
+            return answer, self.asked[path]
         if path not in self.tables:
-            return Answer(404, {"error": {"message": "Unrecognized request URL."}}), 0
-        return self.stripe(path, query, size) if path.startswith(STRIPE) else self.hubspot(path, query, size)
+            return Answer(404, {"error": {"message": "There is no such list."}}), 0
+        if int(query.get("limit", "10")) > self.vendor.largest_page:
+            return Answer(400, {"error": {"message": f"limit is at most {self.vendor.largest_page}"}}), 0
+        return self.vendor.listed(self, path, query)
 
-    def named(self, path: str) -> set[str]:
-        """An account's properties are there without a single record too."""
-        both = {"customer_number"}
-        deals = {"contract_number", "dealstage", "plan", "amount", "deal_currency_code", "interval", "starts_on"}
-        people = {"email", "country", "company", "lifecyclestage", "hubspot_owner_id", "account_status"}
-        return both | (deals if path.endswith("/deals") else people)
-
-    def stripe(self, path: str, query: dict[str, str], size: int) -> tuple[Answer, int]:
-        records = self.tables[path]
-        if path.endswith("/subscriptions") and query.get("status") != "all":
-            records = [record for record in records if record["status"] != "canceled"]
-        start = 0
-        if after := query.get("starting_after"):
-            start = next((place for place, record in enumerate(records, 1) if record["id"] == after), -1)
-        if start < 0:
-            return Answer(400, {"error": {"message": "No such object."}}), 0
-        return Answer(content=stripe_page(records, start, size)), start // size + 1
-
-    def hubspot(self, path: str, query: dict[str, str], size: int) -> tuple[Answer, int]:
-        """Listed by id; `after` is the last one that was served."""
-        wanted = set(query.get("properties", "").split(","))
-        is_archived = query.get("archived") == "true"
-        records = [
-            record | {"properties": {name: value for name, value in record["properties"].items() if name in wanted}}
-            for record in self.tables[path]
-            if record["archived"] == is_archived
-        ]
-        start = bisect_right([int(record["id"]) for record in records], int(query.get("after", "-1")))
-        return Answer(content=hubspot_page(records, start, size)), start // size + 1
-
-
-def stripe_page(records: list[dict], start: int, size: int) -> dict:
-    return {"object": "list", "data": records[start : start + size], "has_more": start + size < len(records)}
-
-
-def hubspot_page(records: list[dict], start: int, size: int) -> dict:
-    """The last page has no paging."""
-    page = records[start : start + size]
-    following = {"paging": {"next": {"after": page[-1]["id"]}}} if start + size < len(records) else {}
-    return {"results": page} | following
-
-
-def as_hubspot(crm: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """A CRM's exports as an account that keeps a contact's status in a property of its own, account_status."""
-    people = {"hubspot_owner_id": "owner", "account_status": "status"}
-    deals = {"dealstage": "stage", "deal_currency_code": "currency"}
-    return {
-        OBJECTS + "contacts": as_objects(crm["customers"], people, ("customer_number", "company", "email", "country")),
-        OBJECTS + "deals": as_objects(
-            crm["deals"], deals, ("contract_number", "customer_number", "plan", "amount", "interval", "starts_on")
-        ),
-    }
-
-
-def as_objects(rows: list[dict], renamed: dict[str, str], kept: tuple[str, ...]) -> list[dict]:
-    return [
-        {
-            "id": str(1000 + number),
-            "properties": {name: row[name] or None for name in kept} | {name: row[column] or None for name, column in renamed.items()},
-            "createdAt": row["created_at"],
-            "updatedAt": row["updated_at"],
-            "archived": False,
-        }
-        for number, row in enumerate(rows)
-    ]
-
-
-def as_stripe(billing: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """A billing system's exports as an account that keeps its numbers in metadata. Newest first, as Stripe lists."""
-    ids = {key_of(row): f"cus_{number:06}" for number, row in enumerate(billing["customers"])}
-    customers = [
-        {
-            "id": f"cus_{number:06}",
-            "object": "customer",
-            "name": row["name"],
-            "email": row["email"],
-            "address": {"country": row["country"] or None},
-            "metadata": {"customer_number": row["customer_number"]} if row["customer_number"] else {},
-            "created": epoch(row["created_at"]),
-        }
-        for number, row in enumerate(billing["customers"])
-    ]
-    subscriptions = [as_subscription(number, row, ids.get(key_of(row))) for number, row in enumerate(billing["subscriptions"])]
-    return {STRIPE + "customers": customers[::-1], STRIPE + "subscriptions": subscriptions[::-1]}
-
-
-def as_subscription(number: int, row: dict, customer: str | None) -> dict:
-    """Every other one is two of half the price."""
-    quantity = 1 + number % 2
-    recurring = {"interval": row["interval"], "interval_count": 1}
-    price = {"lookup_key": row["plan"], "unit_amount_decimal": str(Decimal(row["amount_minor"]) / quantity), "recurring": recurring}
-    return {
-        "id": row["subscription_id"],
-        "object": "subscription",
-        "customer": customer,
-        "status": row["status"],
-        "currency": row["currency"].lower(),
-        "metadata": {"contract_number": row["contract_number"]},
-        "start_date": epoch(row["started_at"]),
-        "canceled_at": epoch(row.get("canceled_at")),
-        "items": {"object": "list", "has_more": False, "data": [{"id": f"si_{number}", "quantity": quantity, "price": price}]},
-    }
+    def size(self, query: dict[str, str]) -> int:
+        return min(int(query.get("limit", "10")), self.cap)
 
 
 def key_of(row: dict) -> str:

@@ -4,8 +4,6 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -15,6 +13,7 @@ from rich.console import Console
 
 from pipelines import run, settings, show
 from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, first_line
+from pipelines.progress import shown
 
 OPEN_DIFFERENCES = 6
 STALE_AFTER_HOURS = 36
@@ -47,8 +46,8 @@ def reconcile(
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit 6 where open differences remain.")] = None,
 ) -> None:
     """Pull both sides in full, prove it, compare, publish, print the list."""
-    with progress(quiet) as say:
-        run.reconcile(say)
+    with shown(console, quiet) as progress:
+        run.reconcile(progress)
     with run.published() as connection:
         show.summary(connection, console)
         untrusted, still_open = run.outcome(connection)
@@ -61,8 +60,8 @@ def reconcile(
 @app.command()
 def counts(quiet: Quiet = False) -> None:
     """Only the two numbers of each pair: pulls and counts, publishes nothing."""
-    with progress(quiet) as say:
-        counted = run.count(say)
+    with shown(console, quiet) as progress:
+        counted = run.count(progress)
     for pair, left_system, left, right_system, right in counted:
         console.print(f"{pair}: {left_system} {left:,}, {right_system} {right:,} in scope; {abs(left - right):,} apart")
 
@@ -75,7 +74,7 @@ def check_sources() -> None:
     for look in looks():
         total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
         told = f"{total} ({look.declared_by})" if look.declared_by else total
-        console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read")
+        console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read, {look.columns} columns")
         if look.without_value:
             console.print(f"  without a value there: {', '.join(look.without_value)}")
 
@@ -116,16 +115,6 @@ def demo(quiet: Quiet = False) -> None:
             os.environ[f"SOURCES__{system.upper()}__CONNECTOR"] = "files"
             os.environ[f"SOURCES__{system.upper()}__PATH"] = f"sample/{night}/{system}"
         reconcile(quiet=quiet)
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner on a terminal, plain lines elsewhere."""
-    if quiet or not console.is_terminal:
-        yield lambda step: console.print(f"{step} …")
-        return
-    with console.status("starting") as spinner:
-        yield spinner.update
 
 
 def main() -> None:

@@ -29,6 +29,10 @@ class SourceFailed(Failure):
     way_out = "Nothing was published, yesterday's tables are as they were; mend what it names and run make reconcile again."
 
 
+class Stopped(Failure):
+    """A side was not read further because the other one failed."""
+
+
 class NotTrustworthy(Failure):
     """At least one pair did not pass its trust checks, or a gate did not report."""
 

@@ -11,10 +11,12 @@ from pipelines import settings
 from pipelines.pull import connector, root_cause
 from pipelines.sources.side import Side
 
+NOTHING = pyarrow.table({})
+
 
 @dataclass(frozen=True)
 class Look:
-    """`records` are those of the first page, or the first file; `without_value` are the columns that hold nothing there."""
+    """`records` are those of the first page, or the first file; `without_value` are the columns that hold nothing on that page."""
 
     system: str
     connector: str
@@ -22,6 +24,7 @@ class Look:
     records: int
     declared_total: int | None
     declared_by: str | None
+    columns: int
     without_value: list[str]
 
 
@@ -29,14 +32,13 @@ def looks() -> Iterator[Look]:
     """Every side's tables, in order. Raises SourceFailed or BadConfiguration, as a pull would."""
     for system in settings.systems():
         with TemporaryDirectory() as work:
-            side = Side(system, Path(work), [], records_at_once=1)
+            side = Side(system, Path(work), [], is_look=True)
             resources = connector(side)(side).resources.values()
             for resource, evidence in zip(resources, side.pulled, strict=True):
                 try:
-                    page = next(iter(resource), None)
+                    page = next(iter(resource), NOTHING)
                 except Exception as error:
                     raise root_cause(error, system) from error
-                is_page = isinstance(page, pyarrow.Table) and page.num_rows
                 yield Look(
                     system=system,
                     connector=evidence.connector,
@@ -44,5 +46,6 @@ def looks() -> Iterator[Look]:
                     records=evidence.fetched,
                     declared_total=evidence.declared_total,
                     declared_by=evidence.declared_by,
-                    without_value=[name for name in page.column_names if page[name].null_count == page.num_rows] if is_page else [],
+                    columns=page.num_columns,
+                    without_value=[name for name in page.column_names if page.num_rows and page[name].null_count == page.num_rows],
                 )

@@ -2,11 +2,11 @@
 
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 import dlt
 import duckdb
@@ -22,11 +22,12 @@ from pipelines.sources.side import Side
 
 # The system each can be: staging turns what they land into that system's exports. None is any, as it lands the exports' own columns.
 CONNECTORS = {"files": None, "hubspot": "crm", "sql": None, "stripe": "billing"}
+LOOK_EVERY = 0.2  # seconds
 UNORDERED = {"preserve_insertion_order": False}  # else the closing checkpoint writes all text again: twice the time and the size
 
 
-def pull(folder: Path) -> list[str]:
-    """Fills `folder`/snapshot.duckdb with one schema a system, and `pulls` with the evidence.
+def pull(folder: Path, watch: Callable[[list[Pulled]], None] = lambda _: None) -> list[str]:
+    """Fills `folder`/snapshot.duckdb with one schema a system, and `pulls` with the evidence; `watch` is shown it as it grows.
 
     Returns the connectors that staging knows and this pull did not use: their models have nothing to read.
     Raises SourceFailed or BadConfiguration; the snapshot is then incomplete and belongs thrown away.
@@ -35,12 +36,18 @@ def pull(folder: Path) -> list[str]:
     fixed_clock = settings.fixed_clock()
     pulled: list[Pulled] = []
     systems = settings.systems()
-    loading = Lock()
+    loading, stopping = Lock(), Event()
     with ThreadPoolExecutor(len(systems)) as threads:
-        for loaded in as_completed(
-            threads.submit(load, Side(system, folder / "parsed" / system, pulled), folder, loading) for system in systems
-        ):
-            loaded.result()
+        sides = [Side(system, folder / "parsed" / system, pulled, stopping) for system in systems]
+        running = {threads.submit(load, side, folder, loading) for side in sides}
+        try:
+            while running:
+                done, running = wait(running, LOOK_EVERY, FIRST_EXCEPTION)
+                watch(pulled)
+                for loaded in done:
+                    loaded.result()
+        finally:
+            stopping.set()
     with duckdb.connect(folder / "snapshot.duckdb") as connection:
         record(connection, pulled, started_at, fixed_clock)
     return [name for name, system in CONNECTORS.items() if system and name not in {table.connector for table in pulled}]

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +16,14 @@ import duckdb
 
 from pipelines import settings
 from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy
+from pipelines.progress import Progress
 
 PUBLISHED = "warehouse.duckdb"
 SNAPSHOT = "snapshot.duckdb"
 STORAGE_VERSION = "v1.0.0"
 
 
-def reconcile(say: Callable[[str], None]) -> None:
+def reconcile(progress: Progress) -> None:
     """Runs once and publishes; the verdicts stand in the published marts.runs.
 
     Raises Failure; where it does, state/warehouse.duckdb is what it was before.
@@ -30,22 +31,22 @@ def reconcile(say: Callable[[str], None]) -> None:
     with locked(settings.state_folder()) as (state, lock):
         with Builder(state, lock) as builder:
             folder = prepare(state)
-            say("pulling both sides")
-            gates, unused = pull_beside(builder, folder)
-            say("reconciling")
+            progress.step("pulling both sides")
+            gates, unused = pull_beside(builder, folder, progress)
+            progress.step("reconciling")
             results = builder.build(["build", "--exclude-resource-type", "unit_test", *unused])
         refuse_errors(results)
         refuse_silent_gates(results, gates)
         publish(folder, state)
 
 
-def count(say: Callable[[str], None]) -> list[tuple]:
+def count(progress: Progress) -> list[tuple]:
     """Pulls and counts, publishes nothing. Rows of reconciliation, system left, records in scope, system right, records in scope."""
     with locked(settings.state_folder()) as (state, lock):
         with Builder(state, lock) as builder:
             folder = prepare(state)
-            say("pulling both sides")
-            _, unused = pull_beside(builder, folder)
+            progress.step("pulling both sides")
+            _, unused = pull_beside(builder, folder, progress)
             wanted = ["--select", "+counted_columns", "+pull_checks"]
             refuse_errors(builder.build(["build", "--exclude-resource-type", "test", *wanted, *unused]))
         with duckdb.connect(folder / SNAPSHOT, read_only=True) as connection:
@@ -231,14 +232,14 @@ class Builder:
         return message
 
 
-def pull_beside(builder: Builder, folder: Path) -> tuple[list[dict], list[str]]:
+def pull_beside(builder: Builder, folder: Path, progress: Progress) -> tuple[list[dict], list[str]]:
     """Pulls while dbt starts. Returns the gates, and the arguments that leave out the models of connectors not in use.
 
     dlt is imported only here: it takes half a second that dbt's start hides.
     """
     from pipelines.pull import pull, record_gates
 
-    unused = pull(folder)
+    unused = pull(folder, progress.pulled)
     gates = builder.gates()
     record_gates(folder, gates)
     return gates, [argument for name in unused for argument in ("--exclude", f"path:models/staging/{name}")]

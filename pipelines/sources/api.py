@@ -15,7 +15,7 @@ import pyarrow
 import requests
 from dlt.sources.helpers.requests import Client
 from requests.adapters import HTTPAdapter
-from tenacity import RetryCallState, wait_random
+from tenacity import RetryCallState, sleep_using_event, stop_when_event_set, wait_random
 from urllib3.exceptions import HTTPError
 
 from pipelines.evidence import Pulled
@@ -23,6 +23,7 @@ from pipelines.failures import SourceFailed
 from pipelines.sources.landing import text
 from pipelines.sources.side import Side
 
+RECORDS_AT_ONCE = 10_000  # short pages would become as many small row groups, which cost more than the records in them
 Following = Callable[[dict, list], dict | str | None]
 
 
@@ -53,16 +54,17 @@ class Api:
 
     most_pages = 100_000  # a list that still goes on is one that never ends
 
-    def __init__(self, system: str, base_url: str, headers: dict[str, str]):
+    def __init__(self, side: Side, base_url: str, headers: dict[str, str]):
         client = Client(raise_for_status=False, retry_condition=is_cut)
         client.configure()
-        self.system, self.base_url, self.session = system, base_url.rstrip("/") + "/", client.session
+        self.side, self.base_url, self.session = side, base_url.rstrip("/") + "/", client.session
         self.session.headers.update({"Accept": "application/json", **headers})
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, Whole())
         self.session.auth = lambda request: request  # or ~/.netrc would put its own credentials in the token's place
         retry = self.session.send.retry
         retry.wait = wait_random(0, retry.wait.multiplier) + as_told(retry.wait)
+        retry.sleep, retry.stop = sleep_using_event(side.stopping), retry.stop | stop_when_event_set(side.stopping)
 
     def get(self, path: str, params: dict, evidence: Pulled) -> dict:
         """The body of one answer. Raises SourceFailed naming the endpoint, the page and the attempts."""
@@ -99,6 +101,7 @@ class Api:
         """
         seen = set()
         while True:
+            self.side.go_on()
             body = self.get(path, params, evidence)
             records = self.records(body, envelope, path, evidence)
             try:
@@ -130,7 +133,7 @@ class Api:
         return self.session.send.statistics.get("attempt_number", 1)
 
     def failed(self, evidence: Pulled, path: str, what: str) -> SourceFailed:
-        return SourceFailed(f"{self.system}: {path}, page {evidence.pages + 1}, attempt {self.attempts()}: {what}.")
+        return SourceFailed(f"{self.side.system}: {path}, page {evidence.pages + 1}, attempt {self.attempts()}: {what}.")
 
 
 def is_cut(response: requests.Response | None, error: BaseException | None) -> bool:
@@ -165,7 +168,7 @@ def landed(side: Side, evidence: Pulled, pages: Iterator[list[dict]], columns: l
     for page in pages:
         waiting += page
         found.update(*page)
-        if len(waiting) >= side.records_at_once:
+        if side.is_look or len(waiting) >= RECORDS_AT_ONCE:
             yield as_text(waiting, columns)
             waiting = []
     yield as_text(waiting, columns)

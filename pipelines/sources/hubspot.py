@@ -43,7 +43,7 @@ def hubspot(side: Side):
     if customers not in CUSTOMERS:
         raise BadConfiguration(f"sources.{side.system}.customers_are must be {' or '.join(CUSTOMERS)}, not {customers!r}.")
     api = Api(
-        side.system,
+        side,
         side.setting("base_url", "https://api.hubapi.com"),
         {"Authorization": f"Bearer {side.secret('access_token')}"},
     )

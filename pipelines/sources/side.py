@@ -1,14 +1,15 @@
 """What a connector is told: which system it reads, with which settings, and where its evidence goes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 
 from pipelines import settings
 from pipelines.evidence import Pulled
-from pipelines.failures import BadConfiguration
+from pipelines.failures import BadConfiguration, Stopped
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,13 @@ class Side:
     system: str
     work: Path
     pulled: list[Pulled]
-    records_at_once: int = 10_000  # short pages would become as many small row groups, which cost more than the records in them
+    stopping: Event = field(default_factory=Event)
+    is_look: bool = False  # nothing lands, and of each table one page is enough
+
+    def go_on(self) -> None:
+        """Raises Stopped once the other side has failed: nothing that is still read would be used."""
+        if self.stopping.is_set():
+            raise Stopped(f"{self.system}: stopped, as the other side failed.")
 
     def setting(self, name: str, default: str | None = None) -> str:
         """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it. Raises BadConfiguration."""

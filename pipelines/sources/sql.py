@@ -25,6 +25,7 @@ from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.sources.landing import imported, refuse_missing, text
 from pipelines.sources.side import Side
 
+RECORDS_OF_A_LOOK = 100
 ROWS_AT_ONCE = 50_000
 BYTES_AT_ONCE = 32 * 1024 * 1024
 EXAMPLE = "postgresql://reader:password@host/database"
@@ -206,6 +207,8 @@ def read_table(side: Side, connection: Connection, database: Database, evidence:
     evidence.declared_by = f"count(*) in the same {'snapshot' if database.is_snapshot else 'transaction'}"
     quote = connection.dialect.identifier_preparer.quote
     query = f"select {', '.join(map(quote, columns))} from {relation}"
+    if side.is_look and connection.dialect.name in DATABASES:  # others spell it otherwise and are read whole
+        query += f" limit {RECORDS_OF_A_LOOK}"
     schema = pyarrow.schema([(column, kinds[column]) for column in columns])
     # A time without a zone is UTC, and dlt 1.31 drops an empty table that has one in silence.
     landing = pyarrow.schema([(column, ZONED_TIME if kinds[column] == TIME else kinds[column]) for column in columns])
@@ -215,6 +218,7 @@ def read_table(side: Side, connection: Connection, database: Database, evidence:
             writer.write_table(batch.cast(landing))
             evidence.pages += 1
             evidence.fetched += batch.num_rows
+            side.go_on()
     if not database.is_snapshot:
         evidence.declared_after = count(connection, relation)
     evidence.end_seen, evidence.end_evidence = True, f"the result was read to its end in {database.promise}"

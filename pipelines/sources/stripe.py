@@ -24,7 +24,7 @@ CUSTOM = {"customers": {"customer_number": "customer_number"}, "subscriptions": 
 def stripe(side: Side):
     """Lands `customers` and `subscriptions`. Raises SourceFailed."""
     headers = {"Authorization": f"Bearer {side.secret('api_key')}", "Stripe-Version": VERSION}
-    api = Api(side.system, side.setting("base_url", "https://api.stripe.com"), headers)
+    api = Api(side, side.setting("base_url", "https://api.stripe.com"), headers)
     for table, columns in side.tables("stripe").items():
         yield dlt.resource(read_list, name=table)(side, api, side.evidence(table, "stripe"), columns)
 

@@ -98,7 +98,7 @@ def test_counts_gives_two_numbers_a_pair_and_publishes_nothing(yesterday):
 def test_check_sources_tells_what_a_run_would_read_and_keeps_nothing(world):
     looked = world.run("check-sources")
     assert (looked.code, looked.err) == (0, "")
-    assert "billing subscriptions by files: 1,413 declared (manifest.json), 1,413 records read" in looked.out
+    assert "billing subscriptions by files: 1,413 declared (manifest.json), 1,413 records read, 11 columns" in looked.out
     assert len(looked.out.splitlines()) == 4
     assert not world.state.exists()
     (world.crm / "deals.csv").write_text("contract_number,plan\nK-1,basic\n")

@@ -222,7 +222,8 @@ def test_what_lasts_is_asked_for_a_few_times_and_ends_the_pull(quick, api, page,
         fake.spoil(api.path, page, MAY_PASS[fault])
         refused(api, fake, f"{api.path[1:]}, page {page}, attempt {ATTEMPTS}: ")
         asked = [request for request in fake.requests if request.path.startswith(f"{api.path}?")]
-        assert len(asked) == page - 1 + ATTEMPTS
+        # Who is hung up on may find that out by the next attempt, which then reaches nobody.
+        assert page - 1 + ATTEMPTS - len(asked) in ((0, 1) if fault.startswith("length") else (0,))
     assert monotonic() - began < 5
 
 
@@ -354,7 +355,7 @@ def test_a_path_on_another_host_is_never_asked(quick):
     from pipelines.sources.api import Api as Client
 
     with served(STRIPE) as fake, served(STRIPE) as other:
-        client = Client("billing", fake.url, {"Authorization": f"Bearer {TOKEN}"})
+        client = Client(Side("billing", Path(), []), fake.url, {"Authorization": f"Bearer {TOKEN}"})
         with pytest.raises(SourceFailed, match=r"the next page is on another host.*the token was not sent there"):
             client.get(f"{other.url}{CUSTOMERS}", {}, Pulled("billing", "customers", "stripe"))
         assert other.requests == []
@@ -713,8 +714,8 @@ def test_a_first_look_reads_one_page_of_each_list_and_tells_its_total(account):
     before = len(account.crm.requests), account.world.fingerprint()
     looked = account.run("check-sources")
     assert (looked.code, looked.err) == (0, "")
-    assert "crm customers by hubspot: 1,366 declared (total of the search), 100 records read" in looked.out
-    assert "billing customers by stripe: no declared total, 100 records read" in looked.out
+    assert "crm customers by hubspot: 1,366 declared (total of the search), 100 records read, 9 columns" in looked.out
+    assert "billing customers by stripe: no declared total, 100 records read, 7 columns" in looked.out
     # Two tables, and for each its properties, its total and one page.
     assert (len(account.crm.requests) - before[0], account.world.fingerprint()) == (6, before[1])
 
@@ -775,6 +776,16 @@ def test_a_server_cut_off_after_page_one_gives_3_and_the_token_is_in_no_byte(tom
     names = {path.name for path in written}
     assert {"warehouse.duckdb", "snapshot.duckdb", "dbt.log", "out.txt"} <= names and (tomorrow.world.state / "next/dlt").is_dir()
     assert [str(path) for path in written if TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_where_one_side_fails_the_other_is_not_waited_for(tomorrow):
+    """It had been told to come again in a quarter of an hour, and had thirteen pages to go."""
+    tomorrow.billing.spoil(CUSTOMERS, 1, refuse(401))
+    tomorrow.crm.spoil(CONTACTS, 2, refuse(503, Retry_After="900"))
+    ran = tomorrow.reconcile(RUNTIME__REQUEST_MAX_RETRY_DELAY="900")
+    assert ran.code == 3
+    assert ran.says("billing: v1/customers, page 1, attempt 1: status 401")
+    assert len([request for request in tomorrow.crm.requests if request.path.startswith(CONTACTS + "?")]) <= 2
 
 
 def test_an_api_that_refuses_gives_3_and_leaves_what_is_published(tomorrow):

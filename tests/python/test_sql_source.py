@@ -22,7 +22,7 @@ from conftest import ROOT, World, new_world
 from servers import PASSWORD, Server
 
 from pipelines import pull, settings
-from pipelines.failures import BadConfiguration, SourceFailed
+from pipelines.failures import BadConfiguration, SourceFailed, Stopped
 from pipelines.sources import sql
 
 AS_OF = "2026-03-03T03:00:00Z"
@@ -156,6 +156,24 @@ def test_the_whole_side_is_read_and_the_evidence_says_how(server, side):
     assert side.query("select amount::varchar, starts_on::varchar from crm.deals where contract_number = 'K-2022-00001'") == [
         ("234.17", "2022-01-15")
     ]
+
+
+def test_a_first_look_reads_a_few_records_and_counts_all(server, world):
+    looked = world.run("check-sources", **from_database(server.url))
+    assert (looked.code, looked.err) == (0, "")
+    assert "crm customers by sql: 1,366 declared (count(*) in the same snapshot), 100 records read, 8 columns" in looked.out
+
+
+def test_where_the_other_side_has_failed_no_more_is_read(server, side, monkeypatch):
+    monkeypatch.setattr(sql, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(pull, "Event", AlreadySet)
+    with pytest.raises(Stopped, match="crm: stopped, as the other side failed"):
+        side.read(server.url)
+
+
+class AlreadySet(threading.Event):
+    def is_set(self) -> bool:
+        return True
 
 
 def test_batches_are_one_table(server, side, monkeypatch):

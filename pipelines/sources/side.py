@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Event
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
 
 from pipelines import settings
 from pipelines.evidence import Pulled
@@ -36,13 +35,12 @@ class Side:
         return self._resolved(dlt.secrets, ".dlt/secrets.toml", name, None)
 
     def _resolved(self, accessor, file: str, name: str, default: str | None) -> str:
-        try:
-            return accessor[f"sources.{self.system}.{name}"]
-        except (KeyError, ConfigFieldMissingException):
-            if default is not None:
-                return default
-            variable = f"SOURCES__{self.system.upper()}__{name.upper()}"
-            raise BadConfiguration(f"sources.{self.system}.{name} is not set; set it in {file} or as {variable}.") from None
+        # Without a type dlt guesses one: a token of 12e5 would be the number 1200000.0
+        value = accessor.get(f"sources.{self.system}.{name}", str if default is None else type(default))
+        if value is None and default is None:
+            variable = f"SOURCES__{self.system.upper()}__{name.upper().replace('.', '__')}"
+            raise BadConfiguration(f"sources.{self.system}.{name} is not set; set it in {file} or as {variable}.")
+        return default if value is None else value
 
     def names(self, table: str, defaults: dict[str, str]) -> dict[str, str]:
         """What an account calls each column's field: `[sources.<system>.<table>]`, or else the default."""

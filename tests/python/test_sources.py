@@ -384,6 +384,13 @@ def test_the_token_is_not_taken(api):
 
 
 @APIS
+def test_a_token_that_looks_like_a_number_is_sent_as_it_is(monkeypatch, whole, api):
+    monkeypatch.setattr(f"{__name__}.TOKEN", "12e5")
+    with served(api) as fake:
+        assert pull(api, fake, "customers").customers == whole[api.name]
+
+
+@APIS
 def test_a_field_that_no_record_has_is_named(api):
     with served(api) as fake:
         for customer in fake.tables[api.path]:

@@ -7,6 +7,8 @@ a next page on another host end the pull: none of them is ever an empty page.
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from socket import SHUT_RDWR
+from threading import Timer
 from time import monotonic
 from typing import NoReturn
 from urllib.parse import urljoin, urlsplit
@@ -27,11 +29,33 @@ RECORDS_AT_ONCE = 10_000  # short pages would become as many small row groups, w
 Following = Callable[[dict, list], dict | str | None]
 
 
+class InTime:
+    """Gives up on a connection whose headers are not whole within the time-out; sockets only know the time between two bytes."""
+
+    def getresponse(self):
+        giving_up = Timer(self.timeout, self.sock.shutdown, [SHUT_RDWR])
+        giving_up.start()
+        try:
+            response = super().getresponse()
+            if giving_up.finished.is_set():  # Python takes the end of a connection for the end of the headers
+                raise TimeoutError("the headers were not complete in time")
+            return response
+        finally:
+            giving_up.cancel()
+
+
 class Whole(HTTPAdapter):
-    """Reads the body within the time-out as a whole: one byte a second would hold a run for ever.
+    """Reads an answer within the time-out as a whole: one byte a second would hold a run for ever.
 
     read1 gives what has come; read waits until a block is full, however long that takes.
     """
+
+    def init_poolmanager(self, *arguments, **options):
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: type(pool.__name__, (pool,), {"ConnectionCls": type(pool.ConnectionCls.__name__, (InTime, pool.ConnectionCls), {})})
+            for scheme, pool in self.poolmanager.pool_classes_by_scheme.items()
+        }
 
     def send(self, request, timeout=None, **options):
         ends_at = monotonic() + timeout

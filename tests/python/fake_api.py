@@ -22,7 +22,10 @@ EVER = 10**9
 
 @dataclass
 class Answer:
-    """`body` where it is not the JSON of `content`. `sent`: whole, hang up (after all of it), cut (in half), reset, stall, drip."""
+    """`body` where it is not the JSON of `content`.
+
+    `sent`: whole, hang up (after all of it), cut (in half), reset, stall, drip (the body), drip headers.
+    """
 
     status: int = 200
     content: Any = None
@@ -200,9 +203,10 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif answer.sent == "stall":
             fake.closing.wait(10)
-        elif answer.sent == "drip":
-            self.wfile.write(head)
-            for byte in body:
+        elif answer.sent in ("drip", "drip headers"):
+            is_slow = answer.sent == "drip headers"
+            self.wfile.write(b"" if is_slow else head)
+            for byte in head if is_slow else body:
                 self.wfile.write(bytes([byte]))
                 if fake.closing.wait(0.02):
                     return

@@ -182,8 +182,9 @@ MAY_PASS = {
     "length too short": off_by(-5),
     "time-out": sent("stall"),
     "drip": sent("drip"),
+    "drip headers": sent("drip headers"),
 }
-SLOW = {"time-out", "drip"}
+SLOW = {"time-out", "drip", "drip headers"}
 NOT_PASSING = [fault for fault in MAY_PASS if not fault.startswith("429") or fault in ("429 seconds", "429 absurd date")]
 
 

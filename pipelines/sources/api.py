@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from socket import SHUT_RDWR
-from threading import Timer
+from threading import Event, Timer
 from time import monotonic
 from typing import NoReturn
 from urllib.parse import urljoin, urlsplit
@@ -33,11 +33,17 @@ class InTime:
     """Gives up on a connection whose headers are not whole within the time-out; sockets only know the time between two bytes."""
 
     def getresponse(self):
-        giving_up = Timer(self.timeout, self.sock.shutdown, [SHUT_RDWR])
+        is_late = Event()
+
+        def give_up():
+            is_late.set()
+            self.sock.shutdown(SHUT_RDWR)
+
+        giving_up = Timer(self.timeout, give_up)
         giving_up.start()
         try:
             response = super().getresponse()
-            if giving_up.finished.is_set():  # Python takes the end of a connection for the end of the headers
+            if is_late.is_set():  # Python takes the end of a connection for the end of the headers
                 raise TimeoutError("the headers were not complete in time")
             return response
         finally:

@@ -28,19 +28,22 @@ class Side:
 
     def setting(self, name: str, default: str | None = None) -> str:
         """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it. Raises BadConfiguration."""
-        return self._resolved(dlt.config, ".dlt/config.toml", name, default)
+        value = dlt.config.get(self._key(name), str if default is None else type(default))  # without a type dlt would guess one
+        return self._stated(name, ".dlt/config.toml", default if value is None else value)
 
     def secret(self, name: str) -> str:
         """The same of .dlt/secrets.toml or the environment."""
-        return self._resolved(dlt.secrets, ".dlt/secrets.toml", name, None)
+        value = dlt.secrets.get(self._key(name))  # of any type that is not dlt's own for secrets it keeps a trace
+        return str(self._stated(name, ".dlt/secrets.toml", value))
 
-    def _resolved(self, accessor, file: str, name: str, default: str | None) -> str:
-        # Without a type dlt guesses one: a token of 12e5 would be the number 1200000.0
-        value = accessor.get(f"sources.{self.system}.{name}", str if default is None else type(default))
-        if value is None and default is None:
+    def _key(self, name: str) -> str:
+        return f"sources.{self.system}.{name}"
+
+    def _stated(self, name: str, file: str, value: str | None) -> str:
+        if value is None:
             variable = f"SOURCES__{self.system.upper()}__{name.upper().replace('.', '__')}"
-            raise BadConfiguration(f"sources.{self.system}.{name} is not set; set it in {file} or as {variable}.")
-        return default if value is None else value
+            raise BadConfiguration(f"{self._key(name)} is not set; set it in {file} or as {variable}.")
+        return value
 
     def names(self, table: str, defaults: dict[str, str]) -> dict[str, str]:
         """What an account calls each column's field: `[sources.<system>.<table>]`, or else the default."""

@@ -208,22 +208,23 @@ def landed(side: Side, evidence: Pulled, pages: Iterator[list[dict]], columns: l
 
 
 def with_custom_fields(
-    side: Side, evidence: Pulled, pages: Iterator[list[dict]], holder: str, names: dict[str, str]
+    side: Side, evidence: Pulled, pages: Iterator[list[dict]], holder: str | None, names: dict[str, str]
 ) -> Iterator[list[dict]]:
-    """Each record with the fields that an account keeps under names of its own inside `holder`, by the names staging knows.
+    """Each record with the fields that an account keeps under names of its own, by the names staging knows.
 
-    `names` says which is which. Its first is the key: one that no record has is told, never read as empty.
+    They are inside `holder`, or in the record itself. `names` says which is which. Its first is the key: one that no record has is
+    told, never read as empty.
     """
     key, has_keys = next(iter(names)), False
     for page in pages:
         for record in page:
-            held = record.get(holder) or {}
+            held = (record.get(holder) or {}) if holder else record
             record.update({column: held.get(name) for column, name in names.items()})
             has_keys = has_keys or record[key] is not None
         yield page
     if evidence.fetched and not has_keys:
         raise SourceFailed(
-            f"{side.system}: no record of {evidence.table_name} has {holder}.{names[key]}; "
+            f"{side.system}: no record of {evidence.table_name} has {'.'.join(filter(None, (holder, names[key])))}; "
             f"name the field that holds its {key} as sources.{side.system}.{evidence.table_name}.{key}."
         )
 

@@ -2,7 +2,10 @@ with
 
 source as (
 
-    select * from {{ as_exported('billing', 'customers', {'stripe': ref('stg_stripe__customers')}) }}
+    select * from {{ as_exported('billing', 'customers', {
+        'chargebee': ref('stg_chargebee__customers'),
+        'stripe': ref('stg_stripe__customers'),
+    }) }}
 
 ),
 

@@ -2,7 +2,10 @@ with
 
 source as (
 
-    select * from {{ as_exported('billing', 'subscriptions', {'stripe': ref('stg_stripe__subscriptions')}) }}
+    select * from {{ as_exported('billing', 'subscriptions', {
+        'chargebee': ref('stg_chargebee__subscriptions'),
+        'stripe': ref('stg_stripe__subscriptions'),
+    }) }}
 
 ),
 

@@ -52,10 +52,11 @@ class Vendor:
     path: str  # of the list of customers
     agreements: str  # of the other list
     envelope: str
-    holder: str  # where a record keeps the fields that an account names itself
+    key_field: str  # the one that holds a customer's number, as the connector tells of it
     settings: ClassVar[dict[str, str]] = {}
     token_setting: str
     declares_total = False
+    unseen: ClassVar[set[str]] = set()  # what of its pages' faults nothing in its answers tells
     largest_page = 100  # more is refused
 
     def tables(self, exports: dict[str, list[dict]]) -> dict[str, list[dict]]:
@@ -74,6 +75,10 @@ class Vendor:
         """The answer to what is asked for beside the lists, if it is that."""
         return None
 
+    def is_page(self, request: "Request") -> bool:
+        """Whether a page of the customers was asked for."""
+        return request.path.startswith(f"{self.path}?")
+
     def allows(self, headers: dict[str, str], token: str) -> bool:
         return headers.get("authorization") == f"Bearer {token}"
 
@@ -84,9 +89,13 @@ class Vendor:
     def id_of(self, record: dict) -> str:
         return self.fields(record)["id"]
 
-    def custom(self, record: dict) -> dict:
-        """The fields that an account names itself."""
-        return self.fields(record)[self.holder]
+    def forget_key(self, record: dict) -> None:
+        """Leaves the customer's number out of a customer."""
+        *holders, name = self.key_field.split(".")
+        held = self.fields(record)
+        for holder in holders:
+            held = held[holder]
+        del held[name]
 
     def more(self, body: dict, cursor: str) -> None:
         """Says that a page follows, whose cursor is this one where the API gives one."""

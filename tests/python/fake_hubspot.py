@@ -12,7 +12,7 @@ class HubSpot(Vendor):
     """An account that keeps a contact's status in a property of its own, account_status."""
 
     name, system, path, agreements = "hubspot", "crm", OBJECTS + "contacts", OBJECTS + "deals"
-    envelope, holder, token_setting = "results", "properties", "ACCESS_TOKEN"
+    envelope, key_field, token_setting = "results", "properties.customer_number", "ACCESS_TOKEN"
     settings: ClassVar = {"CUSTOMERS__STATUS": "account_status"}
     declares_total = True
 

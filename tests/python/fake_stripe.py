@@ -1,13 +1,15 @@
 """Stripe's list API in its documented shape: docs.stripe.com/api/pagination."""
 
 from decimal import Decimal
+from typing import ClassVar
 
 from fake_api import Answer, FakeApi, Vendor, epoch, key_of
 
 
 class Stripe(Vendor):
     name, system, path, agreements = "stripe", "billing", "/v1/customers", "/v1/subscriptions"
-    envelope, holder, token_setting = "data", "metadata", "API_KEY"
+    envelope, key_field, token_setting = "data", "metadata.customer_number", "API_KEY"
+    unseen: ClassVar = {"an early end", "a record less"}
 
     def tables(self, exports: dict[str, list[dict]]) -> dict[str, list[dict]]:
         """Newest first, as Stripe lists."""

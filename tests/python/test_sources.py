@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,14 +22,16 @@ import pytest
 from conftest import ROOT, World, house, new_world
 from engine import Engine, project
 from fake_api import Answer, FakeApi, Fault, Vendor
+from fake_chargebee import WORDS, Chargebee
 from fake_hubspot import PROPERTIES, HubSpot
 from fake_stripe import Stripe, as_subscription
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.evidence import Pulled
-from pipelines.failures import SourceFailed
+from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.pull import connector, record, root_cause
+from pipelines.sources import chargebee
 from pipelines.sources.side import Side
 
 TOKEN = "canary-5e0b71c9-token"  # noqa: S105
@@ -36,10 +39,11 @@ CAP, RECORDS, ATTEMPTS = 3, 8, 3
 POSITIONS = {"first": 1, "middle": 2, "last": 3}
 LONG_AGO, IN_AN_HOUR, NO_DATE = formatdate(0, usegmt=True), formatdate(time() + 3600, usegmt=True), "Fri, 31 Dec 99999 23:59:59 GMT"
 TIMEOUT, SHORT_TIMEOUT, SHORT_DELAY = "10", "0.25", "0.02"
-STRIPE, HUBSPOT = Stripe(), HubSpot()
-VENDORS = [STRIPE, HUBSPOT]
+STRIPE, HUBSPOT, CHARGEBEE = Stripe(), HubSpot(), Chargebee()
+VENDORS = [STRIPE, HUBSPOT, CHARGEBEE]
 APIS = pytest.mark.parametrize("api", VENDORS, ids=[vendor.name for vendor in VENDORS])
 DECLARING = pytest.mark.parametrize("api", [vendor for vendor in VENDORS if vendor.declares_total], ids=lambda vendor: vendor.name)
+UNDECLARED = pytest.mark.parametrize("api", [vendor for vendor in VENDORS if not vendor.declares_total], ids=lambda vendor: vendor.name)
 CONTACTS, CUSTOMERS = HUBSPOT.path, STRIPE.path
 SEARCH = CONTACTS + "/search"
 PAGES = pytest.mark.parametrize("page", POSITIONS.values(), ids=POSITIONS)
@@ -209,7 +213,8 @@ def test_what_passes_costs_no_record(quick, whole, api, page, fault):
         pulled = pull(api, fake, "customers")
         assert fake.script[api.path, page][1] == 0, "the fault was never met"
     assert pulled.customers == whole[api.name]
-    assert (pulled.evidence.pages, pulled.evidence.retries) == (3, 1)
+    # Who is hung up on may find that out by the next attempt, which then reaches nobody.
+    assert pulled.evidence.pages == 3 and pulled.evidence.retries in ((1, 2) if fault.startswith("length") else (1,))
     assert monotonic() - began < 5
 
 
@@ -222,7 +227,7 @@ def test_what_lasts_is_asked_for_a_few_times_and_ends_the_pull(quick, api, page,
     with served(api) as fake:
         fake.spoil(api.path, page, MAY_PASS[fault])
         refused(api, fake, f"{api.path[1:]}, page {page}, attempt {ATTEMPTS}: ")
-        asked = [request for request in fake.requests if request.path.startswith(f"{api.path}?")]
+        asked = [request for request in fake.requests if api.is_page(request)]
         # Who is hung up on may find that out by the next attempt, which then reaches nobody.
         assert page - 1 + ATTEMPTS - len(asked) in ((0, 1) if fault.startswith("length") else (0,))
     assert monotonic() - began < 5
@@ -307,11 +312,12 @@ def emptied(body: dict, api: Vendor) -> None:
     body[api.envelope] = []
 
 
+@UNDECLARED
 @PAGES
-def test_an_empty_page_with_more_to_follow_ends_the_pull_where_no_total_would_tell(page):
-    with served(STRIPE, records=RECORDS + CAP) as fake:
-        fake.spoil(STRIPE.path, page, content(emptied)(STRIPE))
-        refused(STRIPE, fake, f"{STRIPE.path[1:]}, page {page}, attempt 1: the page is empty, and yet more are to follow")
+def test_an_empty_page_with_more_to_follow_ends_the_pull_where_no_total_would_tell(api, page):
+    with served(api, records=RECORDS + CAP) as fake:
+        fake.spoil(api.path, page, content(emptied)(api))
+        refused(api, fake, f"{api.path[1:]}, page {page}, attempt 1: the page is empty, and yet more are to follow")
 
 
 @APIS
@@ -340,7 +346,7 @@ def test_a_redirect_to_another_host_is_not_followed(api, page, status):
         fake.spoil(api.path, page, refuse(status, Location=f"{other.url}{api.path}?limit=100"))
         refused(api, fake, f"page {page}, attempt 1: status {status}")
         assert other.requests == []
-        assert all(request.headers["authorization"] == f"Bearer {TOKEN}" for request in fake.requests)
+        assert all(api.allows(request.headers, TOKEN) for request in fake.requests)
 
 
 @PAGES
@@ -395,8 +401,8 @@ def test_a_token_that_looks_like_a_number_is_sent_as_it_is(monkeypatch, whole, a
 def test_a_field_that_no_record_has_is_named(api):
     with served(api) as fake:
         for customer in fake.tables[api.path]:
-            del api.custom(customer)["customer_number"]
-        refused(api, fake, f"{api.holder}.customer_number", f"sources.{api.system}.customers.customer_number")
+            api.forget_key(customer)
+        refused(api, fake, f"has {api.key_field}; ", f"sources.{api.system}.customers.customer_number")
 
 
 def test_a_property_that_the_account_does_not_have_is_named(monkeypatch):
@@ -534,6 +540,39 @@ def test_a_page_that_stripe_leaves_out_can_not_be_seen_in_the_pull(engine, page)
     assert (failed, told) == (set(), ["billing gave no declared total"])
 
 
+@pytest.mark.parametrize("page", [1, 2], ids=["first", "middle"])
+def test_a_page_that_chargebee_leaves_out_before_its_last_can_not_be_seen_in_the_pull(engine, page):
+    with served(CHARGEBEE) as fake:
+        skip(CHARGEBEE, fake, page)
+        failed, told = judged(engine, CHARGEBEE, fake)
+    assert (failed, told) == (set(), ["billing gave no declared total"])
+
+
+@pytest.mark.parametrize("page", [1, 2], ids=["first", "middle"])
+def test_a_list_of_chargebees_that_ends_before_its_newest_record_is_refused(page):
+    with served(CHARGEBEE) as fake:
+        fake.spoil(CHARGEBEE.path, page, lambda answer: CHARGEBEE.ends(answer.content))
+        refused(CHARGEBEE, fake, f"customers ended after {page * CAP} records without AzZ000007, the newest when the pull began")
+
+
+@PAGES
+@pytest.mark.parametrize("entry", [{}, {"customer": None}, {"customer": []}, {"card": {"id": "1"}}, {"customer": {"email": ""}}], ids=str)
+def test_an_entry_of_chargebees_that_holds_no_record_ends_the_pull(page, entry):
+    with served(CHARGEBEE) as fake:
+        fake.spoil(CHARGEBEE.path, page, lambda answer: answer.content["list"].__setitem__(0, entry))
+        refused(CHARGEBEE, fake, f"customers, page {page}: there is an entry without its 'customer', or one without an id")
+
+
+def test_a_site_is_a_name_and_no_address(monkeypatch):
+    side = Side("billing", Path(), [])
+    monkeypatch.setenv("SOURCES__BILLING__SITE", "acme-test")
+    assert chargebee.address(side) == "https://acme-test.chargebee.com"
+    for stated in ("acme.chargebee.com", "https://acme", "else.where/", "acme\n"):
+        monkeypatch.setenv("SOURCES__BILLING__SITE", stated)
+        with pytest.raises(BadConfiguration, match=r"sources.billing.site is the name before .chargebee.com"):
+            chargebee.address(side)
+
+
 TOTALS = {
     "too high": (RECORDS + 1, RECORDS + 1, "customers: 9 declared, 8 fetched, 9 declared afterwards"),
     "too low": (RECORDS - 1, RECORDS - 1, "customers: 7 declared, 8 fetched"),
@@ -558,9 +597,10 @@ def test_a_total_that_is_not_what_came_is_seen(engine, totals):
 
 
 def insert(api: Vendor, fake: FakeApi) -> None:
-    """Where the API lists it: Stripe's newest is its first, HubSpot's its last."""
+    """Where the API lists it: Stripe's newest is its first, the others' their last."""
     known = fake.tables[api.path]
-    new = known[0] | {"id": "cus_900000"} if api is STRIPE else known[-1] | {"id": "9000"}
+    new = json.loads(json.dumps(known[-1]))
+    api.fields(new)["id"] = "9000"
     known.insert(0 if api is STRIPE else len(known), new)
 
 
@@ -585,12 +625,13 @@ def test_hubspot_changing_a_little_under_the_reader_is_normal(engine, page):
     assert failed == set()
 
 
+@UNDECLARED
 @PAGES
-def test_what_is_new_in_stripe_while_it_is_read_is_for_the_next_run(engine, page):
-    with served(STRIPE) as fake:
-        fake.spoil(CUSTOMERS, page, lambda _: insert(STRIPE, fake), times=1)
-        failed, _ = judged(engine, STRIPE, fake)
-        rows = pull(STRIPE, fake, "customers").customers
+def test_what_is_new_while_a_list_without_a_total_is_read_costs_no_record(engine, api, page):
+    with served(api) as fake:
+        fake.spoil(api.path, page, lambda _: insert(api, fake), times=1)
+        failed, _ = judged(engine, api, fake)
+        rows = pull(api, fake, "customers").customers
     assert failed == set()
     assert len({row["id"] for row in rows}) == RECORDS + 1
 
@@ -600,6 +641,12 @@ def test_the_record_that_stripe_was_to_go_on_after_is_deleted(page):
     with served(STRIPE) as fake:
         fake.spoil(CUSTOMERS, page, lambda answer: fake.tables[CUSTOMERS].remove(answer.content["data"][-1]), times=1)
         refused(STRIPE, fake, f"page {page + 1}, attempt 1: status 400")
+
+
+def test_the_record_that_chargebees_list_was_to_come_to_is_deleted():
+    with served(CHARGEBEE) as fake:
+        fake.spoil(CHARGEBEE.path, 1, lambda _: fake.tables[CHARGEBEE.path].pop(), times=1)
+        refused(CHARGEBEE, fake, "customers ended after 7 records without AzZ000007", "or that record was deleted meanwhile")
 
 
 SPOILING = {
@@ -615,7 +662,6 @@ SPOILING = {
     "an early end": lambda api, fake, page: fake.spoil(api.path, page, lambda answer: api.ends(answer.content)),
     "a record less": lambda api, fake, page: fake.spoil(api.path, page, lambda answer: answer.content[api.envelope].__delitem__(slice(1))),
 }
-NOT_SEEN_WITHOUT_A_TOTAL = {"an early end", "a record less"}  # it has no total; test_a_page_that_stripe_leaves_out… says so
 
 
 @settings(max_examples=40, deadline=None)
@@ -623,7 +669,7 @@ NOT_SEEN_WITHOUT_A_TOTAL = {"an early end", "a record less"}  # it has no total;
        page=st.integers(1, 6))  # fmt: skip
 def test_all_of_them_land_or_the_pull_is_refused(engine, api, records, cap, fault, page):
     """Never a silent shortfall, whatever number of records there is and however few a server gives at once."""
-    if not api.declares_total and fault in NOT_SEEN_WITHOUT_A_TOTAL:
+    if fault in api.unseen:  # test_a_page_that_stripe_leaves_out… says so
         fault = "nothing"
     with served(api, records, cap) as fake:
         ids = {api.id_of(record) for record in fake.tables[api.path]}
@@ -644,6 +690,7 @@ def test_all_of_them_land_or_the_pull_is_refused(engine, api, records, cap, faul
 # The whole way, by the command.
 
 AS_OF = "2026-03-03T03:00:00Z"  # of the sample's night 1
+KEYS = TOKEN.encode(), b64encode(f"{TOKEN}:".encode()).rstrip(b"=")  # as Chargebee is told it
 
 
 def exported(folder: Path) -> dict[str, list[dict]]:
@@ -668,9 +715,9 @@ class Account:
     def run(self, command: str, **changes: str):
         home = self.world.folder / "home"
         home.mkdir(exist_ok=True)
-        environment = (
-            HUBSPOT.environment(self.crm, TOKEN) | STRIPE.environment(self.billing, TOKEN) | {"TALLYSTICK_AS_OF": AS_OF, "HOME": str(home)}
-        )
+        environment = {"TALLYSTICK_AS_OF": AS_OF, "HOME": str(home)}
+        for fake in (self.crm, self.billing):
+            environment |= fake.vendor.environment(fake, TOKEN)
         return self.world.run(
             command, **(environment | {"RUNTIME__REQUEST_BACKOFF_FACTOR": "0", "RUNTIME__REQUEST_TIMEOUT": "30"} | changes)
         )
@@ -716,6 +763,34 @@ def test_the_same_records_give_the_same_differences_as_their_exports(first_night
     assert account.world.query(unusable) == first_night.query(unusable)
     counts = "select reconciliation, left_in_scope, right_in_scope, matched from marts.runs order by all"
     assert account.world.query(counts) == first_night.query(counts)
+
+
+@pytest.fixture(scope="module")
+def by_chargebee(account, tmp_path_factory) -> World:
+    """After one trusted run on the sample in Chargebee."""
+    world = new_world(tmp_path_factory.mktemp("by_chargebee") / "world")
+    tables = CHARGEBEE.tables(exported(world.billing))
+    with FakeApi(HUBSPOT, TOKEN, tables=account.crm.tables) as crm, FakeApi(CHARGEBEE, TOKEN, tables=tables) as billing:
+        ran = Account(world, crm, billing).reconcile()
+    assert ran.code == 0, ran.out + ran.err
+    return world
+
+
+def test_chargebee_gives_the_same_differences_as_the_exports(first_night, by_chargebee):
+    """All of each: identity, values, ages, what is in flight. Only its words for a status are its own, past_due being active there."""
+    world = by_chargebee
+    whole = "select * exclude (run_id, opened_in_run, right_value) from marts.discrepancies order by all"
+    assert world.query(whole) == first_night.query(whole)
+    values = "select discrepancy_id, field, right_value from marts.discrepancies order by all"
+    assert world.query(values) == [
+        (identity, field, ", ".join(sorted({WORDS.get(word, word) for word in value.split(", ")})) if field == "status" else value)
+        for identity, field, value in first_night.query(values)
+    ]
+    unusable = "select reconciliation, side, record_key, reason from marts.unreconcilable order by all"
+    assert world.query(unusable) == first_night.query(unusable)
+    counts = "select reconciliation, left_in_scope, right_in_scope, matched from marts.runs order by all"
+    assert world.query(counts) == first_night.query(counts)
+    assert [path for path in world.folder.rglob("*") if path.is_file() and any(key in path.read_bytes() for key in KEYS)] == []
 
 
 def test_a_first_look_reads_one_page_of_each_list_and_tells_its_total(account):
@@ -765,6 +840,50 @@ def test_a_subscriptions_items_are_added_up_where_they_are_paid_at_one_interval(
             """
         ).fetchall()
     assert staged == [("sub_mixed", "plan 1 + plan 2", None, None), ("sub_quarter", "plan 1 + plan 2", "100.00", "12 month")]
+
+
+def test_chargebees_plan_and_addons_are_added_up_where_they_are_paid_at_one_interval(by_chargebee, tmp_path):
+    def plan(**fields: object) -> dict:
+        return {"item_type": "plan", "item_price_id": "team", "amount": 1000} | fields
+
+    addon, charge = {"item_type": "addon", "item_price_id": "seats", "amount": 250}, {"item_type": "charge", "amount": 9900}
+    given = {
+        "charge": ("EUR", [plan(), addon, charge]),
+        "decimals": ("KWD", [plan(amount_in_decimal="81.345", amount=8135), addon]),
+        "hundredths": ("KWD", [plan()]),
+        "monthly addon": ("EUR", [plan(), addon | {"billing_period": 1, "billing_period_unit": "month"}]),
+        "no amount": ("EUR", [plan(), {"item_type": "addon", "item_price_id": "metered"}]),
+        "no such currency": ("ZZZ", [plan()]),
+        "whole": ("JPY", [plan()]),
+    }
+    shutil.copyfile(by_chargebee.state / "snapshot.duckdb", tmp_path / "snapshot.duckdb")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{tmp_path / 'snapshot.duckdb'}' as snapshot; truncate snapshot.billing.subscriptions")
+        for name, (currency, items) in given.items():
+            connection.execute(
+                """
+                insert into snapshot.billing.subscriptions
+                    (id, currency_code, subscription_items, billing_period, billing_period_unit, status, start_date)
+                values (?, ?, ?, '3', 'month', 'future', '1772506800')
+                """,
+                [name, currency, json.dumps(items)],
+            )
+        staged = connection.execute(
+            """
+            select subscription_id, plan, amount_minor::decimal(12, 2)::varchar, interval, started_at
+            from snapshot.staging.stg_chargebee__subscriptions order by all
+            """
+        ).fetchall()
+    starts = "2026-03-03T03:00:00Z"
+    assert staged == [
+        ("charge", "team", "1250.00", "3 month", starts),
+        ("decimals", "team", "83845.00", "3 month", starts),
+        ("hundredths", "team", "10000.00", "3 month", starts),
+        ("monthly addon", "team", None, None, starts),
+        ("no amount", "team", None, "3 month", starts),
+        ("no such currency", "team", "1000.00", "3 month", starts),
+        ("whole", "team", "1000.00", "3 month", starts),
+    ]
 
 
 def item(number: int, amount: str, interval: str, count: int, quantity: int) -> dict:

@@ -32,7 +32,8 @@ def stripe(side: Side):
 def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Iterator[pyarrow.Table]:
     table, evidence.page_size_asked = evidence.table_name, PAGE
     pages = api.pages(evidence, f"v1/{table}", {"limit": PAGE, **LISTS[table]}, "data", following)
-    pages = with_custom_fields(side, evidence, with_all_items(side, pages), "metadata", side.names(table, CUSTOM[table]))
+    pages = with_all_items(api, evidence, pages) if table == "subscriptions" else pages
+    pages = with_custom_fields(side, evidence, pages, "metadata", side.names(table, CUSTOM[table]))
     yield from landed(side, evidence, pages, columns, "has_more was false")
 
 
@@ -45,10 +46,27 @@ def following(body: dict, records: list[dict]) -> dict | None:
     return {"starting_after": records[-1]["id"] if records else None}
 
 
-def with_all_items(side: Side, pages: Iterator[list[dict]]) -> Iterator[list[dict]]:
-    """A subscription carries its first items only; where there are more, its amount would be too small."""
+def with_all_items(api: Api, evidence: Pulled, pages: Iterator[list[dict]]) -> Iterator[list[dict]]:
+    """A subscription carries its first items only; without the others its amount would be too small."""
     for page in pages:
-        short = next((record["id"] for record in page if (record.get("items") or {}).get("has_more")), None)
-        if short:
-            raise SourceFailed(f"{side.system}: the subscription {short} has more items than Stripe lists with it.")
+        for record in page:
+            try:
+                has_more = following(record["items"], record["items"]["data"])
+            except (KeyError, TypeError) as error:
+                what = f"the subscription {record.get('id')} does not say whether it has more items"
+                raise SourceFailed(f"{evidence.system}: {evidence.table_name}, page {evidence.pages}: {what}.") from error
+            if has_more:
+                record["items"]["data"] = all_items(api, evidence, record["id"], record["items"]["data"])
         yield page
+
+
+def all_items(api: Api, evidence: Pulled, subscription: str, first: list[dict]) -> list[dict]:
+    listed = Pulled(evidence.system, "subscription_items", evidence.connector)
+    pages = api.pages(listed, "v1/subscription_items", {"subscription": subscription, "limit": PAGE}, "data", following)
+    items = [item for page in pages for item in page]
+    evidence.retries += listed.retries
+    if not len(first) < len({item["id"] for item in items}) == len(items):
+        raise SourceFailed(
+            f"{evidence.system}: the items of the subscription {subscription} can't be read whole: some are missing or come twice."
+        )
+    return items

@@ -10,6 +10,7 @@ class Stripe(Vendor):
     name, system, path, agreements = "stripe", "billing", "/v1/customers", "/v1/subscriptions"
     envelope, key_field, token_setting = "data", "metadata.customer_number", "API_KEY"
     unseen: ClassVar = {"an early end", "a record less"}
+    items: ClassVar[dict[str, list[dict]]] = {}  # of subscriptions that have more than they carry
 
     def tables(self, exports: dict[str, list[dict]]) -> dict[str, list[dict]]:
         """Newest first, as Stripe lists."""
@@ -31,6 +32,14 @@ class Stripe(Vendor):
 
     def page(self, records: list[dict], start: int, size: int) -> dict:
         return {"object": "list", "data": records[start : start + size], "has_more": start + size < len(records)}
+
+    def beside(self, fake: FakeApi, method: str, path: str, query: dict[str, str]) -> Answer | None:
+        """A subscription's items, of which it carries the first itself."""
+        if path != "/v1/subscription_items":
+            return None
+        items, size = self.items[query["subscription"]], fake.size(query)
+        start = next((place for place, item in enumerate(items, 1) if item["id"] == query.get("starting_after")), 0)
+        return Answer(content=self.page(items, start, size))
 
     def listed(self, fake: FakeApi, path: str, query: dict[str, str]) -> tuple[Answer, int]:
         records, size, start = fake.tables[path], fake.size(query), 0

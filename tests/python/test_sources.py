@@ -44,7 +44,7 @@ VENDORS = [STRIPE, HUBSPOT, CHARGEBEE]
 APIS = pytest.mark.parametrize("api", VENDORS, ids=[vendor.name for vendor in VENDORS])
 DECLARING = pytest.mark.parametrize("api", [vendor for vendor in VENDORS if vendor.declares_total], ids=lambda vendor: vendor.name)
 UNDECLARED = pytest.mark.parametrize("api", [vendor for vendor in VENDORS if not vendor.declares_total], ids=lambda vendor: vendor.name)
-CONTACTS, CUSTOMERS = HUBSPOT.path, STRIPE.path
+CONTACTS, CUSTOMERS, ITEMS = HUBSPOT.path, STRIPE.path, "/v1/subscription_items"
 SEARCH = CONTACTS + "/search"
 PAGES = pytest.mark.parametrize("page", POSITIONS.values(), ids=POSITIONS)
 
@@ -428,10 +428,53 @@ def test_stripe_is_asked_for_ended_subscriptions_too():
     assert sum(len(table) for table in subscriptions) == RECORDS
 
 
-def test_a_subscription_with_more_items_than_are_listed_is_refused():
+@pytest.fixture
+def many_items(monkeypatch) -> Iterator[tuple[FakeApi, list[dict]]]:
+    """A subscription that carries two of its eight items."""
     with served(STRIPE) as fake:
-        fake.tables[STRIPE.agreements][4]["items"]["has_more"] = True
-        with pytest.raises(SourceFailed, match="the subscription sub_3 has more items than Stripe lists with it"):
+        subscription = fake.tables[STRIPE.agreements][4]
+        items = [subscription["items"]["data"][0] | {"id": f"si_many_{number}"} for number in range(8)]
+        subscription["items"] |= {"data": items[:2], "has_more": True}
+        monkeypatch.setitem(STRIPE.items, subscription["id"], items)
+        yield fake, items
+
+
+def test_the_items_that_a_subscription_does_not_carry_are_read_too(many_items):
+    fake, items = many_items
+    fake.spoil(ITEMS, 2, refuse(503), times=1)
+    pulled = pull(STRIPE, fake)
+    landed = {row["id"]: json.loads(row["items"])["data"] for table in pulled.tables["subscriptions"] for row in table.to_pylist()}
+    assert landed["sub_3"] == items
+    assert {len(carried) for identity, carried in landed.items() if identity != "sub_3"} == {1}
+    assert [(table.table_name, table.fetched, table.retries) for table in pulled.pulled] == [("customers", 8, 0), ("subscriptions", 8, 1)]
+
+
+MISSING = "the items of the subscription sub_3 can't be read whole"
+LACKING_ITEMS = {
+    "an error with 200": (lambda answer: setattr(answer, "content", {"error": "no"}), NO_LIST),
+    "end not told": (lambda answer: answer.content.pop("has_more"), NO_END),
+    "no more than it carries": (lambda answer: answer.content.update(has_more=False, data=answer.content["data"][:2]), MISSING),
+    "one twice": (lambda answer: answer.content["data"].append(answer.content["data"][0]), MISSING),
+    "503": (refuse(503), "v1/subscription_items, page 1, attempt 3: status 503"),
+}
+
+
+@pytest.mark.parametrize("fault", LACKING_ITEMS)
+def test_a_subscription_whose_items_can_not_be_read_whole_ends_the_pull(many_items, fault):
+    fake, _ = many_items
+    spoil, says = LACKING_ITEMS[fault]
+    for number in range(1, 1 + ATTEMPTS):
+        fake.spoil(ITEMS, number, spoil)
+    with pytest.raises(SourceFailed) as failure:
+        pull(STRIPE, fake)
+    assert says in str(failure.value)
+
+
+@pytest.mark.parametrize("items", [None, {}, {"data": []}, {"data": [], "has_more": "no"}], ids=str)
+def test_a_subscription_that_does_not_say_whether_it_has_more_items_ends_the_pull(items):
+    with served(STRIPE) as fake:
+        fake.tables[STRIPE.agreements][4]["items"] = items
+        with pytest.raises(SourceFailed, match="subscriptions, page 2: the subscription sub_3 does not say whether it has more items"):
             pull(STRIPE, fake)
 
 

@@ -606,6 +606,14 @@ def test_an_entry_of_chargebees_that_holds_no_record_ends_the_pull(page, entry):
         refused(CHARGEBEE, fake, f"customers, page {page}: there is an entry without its 'customer', or one without an id")
 
 
+def test_every_status_that_chargebee_documents_is_mapped():
+    with (ROOT / "seeds/status_map.csv").open(newline="") as rows:
+        words = {row["word"]: row["status"] for row in csv.DictReader(rows) if row["table_name"] == "subscriptions"}
+    in_service, ended = ("in_trial", "active", "non_renewing"), ("future", "cancelled", "transferred")
+    meant = dict.fromkeys(in_service, "active") | dict.fromkeys(ended, "inactive") | {"paused": "paused"}
+    assert {word: words.get(word) for word in meant} == meant
+
+
 def test_a_site_is_a_name_and_no_address(monkeypatch):
     side = Side("billing", Path(), [])
     monkeypatch.setenv("SOURCES__BILLING__SITE", "acme-test")

@@ -50,12 +50,12 @@ def server(request) -> Server:
     return request.getfixturevalue(request.param)
 
 
-def fill_with_the_sample(server: Server) -> None:
+def fill_with_the_sample(server: Server, exports: Path = ROOT / "sample/night-1/crm") -> None:
     """The CRM's first night, typed as a database would have it."""
     for table, columns in settings.needed_columns("crm").items():
         kinds = {column: TYPES.get(column, "varchar(200)").format(time=TIMES[server.kind]) for column in columns}
         server.run(f"create table {table} ({', '.join(f'{server.quoted(column)} {kind}' for column, kind in kinds.items())})")
-        with (ROOT / f"sample/night-1/crm/{table}.csv").open(newline="") as exported:
+        with (exports / f"{table}.csv").open(newline="") as exported:
             rows = [tuple(typed(column, row[column]) for column in columns) for row in csv.DictReader(exported)]
         server.fill(table, columns, rows)
 

@@ -875,22 +875,27 @@ def test_the_evidence_of_a_pull_is_kept(account):
 def test_a_subscriptions_items_are_added_up_where_they_are_paid_at_one_interval(account, tmp_path):
     row = {"subscription_id": "", "contract_number": "K-1", "status": "active", "plan": "team", "amount_minor": "1000"}
     row |= {"currency": "EUR", "interval": "month", "started_at": AS_OF}
-    quarter, mixed = (as_subscription(0, row | {"subscription_id": f"sub_{name}"}, None) for name in ("quarter", "mixed"))
+    quarter, mixed, tiered = (as_subscription(0, row | {"subscription_id": f"sub_{name}"}, None) for name in ("quarter", "mixed", "tiered"))
     quarter["items"]["data"] = [item(1, "12.5", "month", 12, 4), item(2, "50", "month", 12, 1)]
     mixed["items"]["data"] = [item(1, "100", "month", 1, 1), item(2, "50", "year", 1, 1)]
+    tiered["items"]["data"] = [item(1, "100", "month", 1, 1), item(2, None, "month", 1, 5)]
     shutil.copyfile(account.world.state / "snapshot.duckdb", tmp_path / "snapshot.duckdb")
     with duckdb.connect() as connection:
         connection.execute(f"attach '{tmp_path / 'snapshot.duckdb'}' as snapshot")
-        for subscription in (quarter, mixed):
+        for subscription in (quarter, mixed, tiered):
             values = [subscription["id"], json.dumps(subscription["items"])]
             connection.execute("insert into snapshot.billing.subscriptions (id, items) values (?, ?)", values)
         staged = connection.execute(
             """
             select subscription_id, plan, amount_minor::decimal(12, 2)::varchar, interval from snapshot.staging.stg_stripe__subscriptions
-            where subscription_id in ('sub_quarter', 'sub_mixed') order by all
+            where subscription_id in ('sub_quarter', 'sub_mixed', 'sub_tiered') order by all
             """
         ).fetchall()
-    assert staged == [("sub_mixed", "plan 1 + plan 2", None, None), ("sub_quarter", "plan 1 + plan 2", "100.00", "12 month")]
+    assert staged == [
+        ("sub_mixed", "plan 1 + plan 2", None, None),
+        ("sub_quarter", "plan 1 + plan 2", "100.00", "12 month"),
+        ("sub_tiered", "plan 1 + plan 2", None, "month"),
+    ]
 
 
 def test_chargebees_plan_and_addons_are_added_up_where_they_are_paid_at_one_interval(by_chargebee, tmp_path):
@@ -937,7 +942,7 @@ def test_chargebees_plan_and_addons_are_added_up_where_they_are_paid_at_one_inte
     ]
 
 
-def item(number: int, amount: str, interval: str, count: int, quantity: int) -> dict:
+def item(number: int, amount: str | None, interval: str, count: int, quantity: int) -> dict:
     price = {"id": f"price_{number}", "lookup_key": None, "nickname": f"plan {number}", "unit_amount_decimal": amount}
     return {"quantity": quantity, "price": price | {"recurring": {"interval": interval, "interval_count": count}}}
 

@@ -1,4 +1,5 @@
--- A subscription is worth what its items are worth together. Where they differ in interval, there is no one amount a period.
+-- A subscription is worth what its items are worth together. Where they differ in interval, or one has no unit amount, as with tiers,
+-- there is no one amount a period.
 with
 
 source as (
@@ -37,7 +38,7 @@ items_per_subscription as (
     select
         id,
         string_agg(plan, ' + ' order by price_id) as plan,
-        sum(amount_minor) as amount_minor,
+        case when count(amount_minor) = count(*) then sum(amount_minor) end as amount_minor,
         count(distinct interval) as intervals,
         any_value(interval) as interval
     from priced_items

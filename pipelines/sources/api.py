@@ -6,6 +6,7 @@ a next page on another host end the pull: none of them is ever an empty page.
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from socket import SHUT_RDWR
 from threading import Event, Timer
@@ -37,7 +38,8 @@ class InTime:
 
         def give_up():
             is_late.set()
-            self.sock.shutdown(SHUT_RDWR)
+            with suppress(OSError, AttributeError):  # closed in the same moment
+                self.sock.shutdown(SHUT_RDWR)
 
         giving_up = Timer(self.timeout, give_up)
         giving_up.start()

@@ -34,6 +34,11 @@ class Pulled:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     finished_at: datetime | None = None
 
+    def count(self, page: list[dict]) -> None:
+        self.pages += 1
+        self.fetched += len(page)
+        self.page_size_served = max(self.page_size_served or 0, len(page))
+
 
 DDL = """
 create schema pulls;

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from socket import SHUT_RDWR
 from threading import Event, Timer
 from time import monotonic
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow
@@ -84,6 +84,7 @@ class Whole(HTTPAdapter):
 class Api:
     """One system's API. Tries again what may pass: 429, 5xx, resets, cut bodies and time-outs; [runtime] request_* sets how often."""
 
+    good: tuple[int, ...] = (200,)
     most_pages = 100_000  # a list that still goes on is one that never ends
 
     def __init__(self, side: Side, base_url: str, headers: dict[str, str]):
@@ -93,7 +94,9 @@ class Api:
         self.session.headers.update({"Accept": "application/json", **headers})
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, Whole())
-        self.session.auth = lambda request: request  # or ~/.netrc would put its own credentials in the token's place
+        # What the environment says of this host, once; and ~/.netrc can't put its own credentials in the token's place.
+        said = self.session.merge_environment_settings(self.base_url, {}, None, None, None)
+        self.session.proxies, self.session.verify, self.session.trust_env = said["proxies"], said["verify"], False
         retry = self.session.send.retry
         retry.wait = wait_random(0, retry.wait.multiplier) + as_told(retry.wait)
         retry.sleep, retry.stop = sleep_using_event(side.stopping), retry.stop | stop_when_event_set(side.stopping)
@@ -103,7 +106,16 @@ class Api:
         return self.ask("GET", path, evidence, params=params)
 
     def ask(self, method: str, path: str, evidence: Pulled, **request) -> dict:
-        url = urljoin(self.base_url, path.lstrip("/"))
+        body = self.body(self.answer(method, self.url(path), path, evidence, **request), path, evidence)
+        if not isinstance(body, dict):
+            raise self.failed(evidence, path, f"the answer is a {type(body).__name__}, not an object")
+        return body
+
+    def url(self, path: str) -> str:
+        return urljoin(self.base_url, path.lstrip("/"))
+
+    def answer(self, method: str, url: str, path: str, evidence: Pulled, **request) -> requests.Response:
+        """One whole answer, from this host and of a status that is `good`."""
         if urlsplit(url)[:2] != urlsplit(self.base_url)[:2]:
             raise self.failed(evidence, path, f"the next page is on another host, {urlsplit(url).netloc}; the token was not sent there")
         try:
@@ -112,19 +124,20 @@ class Api:
             raise self.failed(evidence, path, f"no whole answer came ({type(error).__name__})") from error
         finally:
             evidence.retries += self.attempts() - 1
-        if response.status_code != 200:
+        if response.status_code not in self.good:
             advice = "; is the token valid, and may it read this?" if response.status_code in (401, 403) else ""
             raise self.failed(evidence, path, f"status {response.status_code}{advice}")
+        return response
+
+    def body(self, response: requests.Response, path: str, evidence: Pulled) -> Any:
+        """What the answer says in JSON, numbers with a point as they are written."""
         kind = response.headers.get("Content-Type", "")
         if "json" not in kind:
             raise self.failed(evidence, path, f"the answer is {kind or 'of no type'}, not JSON")
         try:
-            body = json.loads(response.content, parse_float=str, parse_constant=refuse)
+            return json.loads(response.content, parse_float=str, parse_constant=refuse)
         except (ValueError, RecursionError) as error:
             raise self.failed(evidence, path, f"the answer is no whole JSON: {error}") from error
-        if not isinstance(body, dict):
-            raise self.failed(evidence, path, f"the answer is a {type(body).__name__}, not an object")
-        return body
 
     def pages(self, evidence: Pulled, path: str, params: dict, envelope: str, following: Following) -> Iterator[list[dict]]:
         """Every page's records. `following` gives what the next page adds to the parameters, or its path, or None at the end.
@@ -141,19 +154,21 @@ class Api:
             except (KeyError, TypeError) as error:
                 raise self.failed(evidence, path, "the answer does not say whether more follow") from error
             if cursor is not None:
-                if not records and evidence.declared_total is None:
-                    raise self.failed(evidence, path, "the page is empty, and yet more are to follow")
-                evidence.last_cursor = json.dumps(cursor)
-                if evidence.last_cursor in seen or len(seen) >= self.most_pages:
-                    raise self.failed(evidence, path, "the list never ends: a cursor came back, or more pages came than any list has")
-                seen.add(evidence.last_cursor)
-            evidence.pages += 1
-            evidence.fetched += len(records)
-            evidence.page_size_served = max(evidence.page_size_served or 0, len(records))
+                self.go_on(json.dumps(cursor), seen, records, path, evidence)
+            evidence.count(records)
             yield records
             if cursor is None:
                 return
             path, params = (cursor, {}) if isinstance(cursor, str) else (path, params | cursor)
+
+    def go_on(self, cursor: str, seen: set[str], records: list[dict], path: str, evidence: Pulled) -> None:
+        """Notes what the next page goes by. Raises SourceFailed where there can be none."""
+        if not records and evidence.declared_total is None:
+            raise self.failed(evidence, path, "the page is empty, and yet more are to follow")
+        evidence.last_cursor = cursor
+        if cursor in seen or len(seen) >= self.most_pages:
+            raise self.failed(evidence, path, "the list never ends: a cursor came back, or more pages came than any list has")
+        seen.add(cursor)
 
     def records(self, body: dict, envelope: str, path: str, evidence: Pulled) -> list[dict]:
         records = body.get(envelope)
@@ -169,10 +184,11 @@ class Api:
 
 
 def is_cut(response: requests.Response | None, error: BaseException | None) -> bool:
-    """Whether what must be a JSON object stops in the middle: a length that was announced too short shows nowhere else."""
-    if response is None or response.status_code != 200 or "json" not in response.headers.get("Content-Type", ""):
+    """Whether what must be a JSON object or list stops in the middle: a length that was announced too short shows nowhere else."""
+    if response is None or response.status_code not in (200, 206) or "json" not in response.headers.get("Content-Type", ""):
         return False
-    return not response.content.rstrip().endswith(b"}")
+    content = response.content.strip()
+    return content[-1:] != {b"{": b"}", b"[": b"]"}.get(content[:1])
 
 
 def as_told(wait: Callable[[RetryCallState], float]) -> Callable[[RetryCallState], float]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 
 from pipelines import settings
 from pipelines.evidence import Pulled
@@ -26,9 +28,13 @@ class Side:
         if self.stopping.is_set():
             raise Stopped(f"{self.system}: stopped, as the other side failed.")
 
-    def setting(self, name: str, default: str | None = None) -> str:
-        """`[sources.<system>]` of .dlt/config.toml or the environment, as dlt resolves it. Raises BadConfiguration."""
-        value = dlt.config.get(self._key(name), str if default is None else type(default))  # without a type dlt would guess one
+    def setting(self, name: str, default: Any = None) -> Any:
+        """`[sources.<system>]` of .dlt/config.toml or the environment, of the default's type. Raises BadConfiguration."""
+        kind = str if default is None else type(default)  # without a type dlt would guess one
+        try:
+            value = dlt.config.get(self._key(name), kind)
+        except ConfigValueCannotBeCoercedException:
+            raise BadConfiguration(f"{self._key(name)} can't be read as a {kind.__name__}.") from None
         return self._stated(name, ".dlt/config.toml", default if value is None else value)
 
     def secret(self, name: str) -> str:

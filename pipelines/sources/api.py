@@ -6,11 +6,11 @@ a next page on another host end the pull: none of them is ever an empty page.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
-from socket import SHUT_RDWR
-from threading import Event, Timer
+from http.client import HTTPResponse
+from io import BufferedReader, RawIOBase
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
@@ -19,7 +19,6 @@ import requests
 from dlt.sources.helpers.requests import Client
 from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, sleep_using_event, stop_when_event_set, wait_random
-from urllib3.exceptions import HTTPError
 
 from pipelines.evidence import Pulled
 from pipelines.failures import SourceFailed
@@ -30,55 +29,38 @@ RECORDS_AT_ONCE = 10_000  # short pages would become as many small row groups, w
 Following = Callable[[dict, list], dict | str | None]
 
 
-class InTime:
-    """Gives up on a connection whose headers are not whole within the time-out; sockets only know the time between two bytes."""
+class InTime(RawIOBase):
+    """What a socket receives, all of it within the time-out: the socket itself only knows the time between two bytes."""
 
-    def getresponse(self):
-        is_late = Event()
+    def __init__(self, socket, seconds: float):
+        self.socket, self.received, self.ends_at = socket, socket.makefile("rb", buffering=0), monotonic() + seconds
 
-        def give_up():
-            is_late.set()
-            with suppress(OSError, AttributeError):  # closed in the same moment
-                self.sock.shutdown(SHUT_RDWR)
+    def readable(self) -> bool:
+        return True
 
-        giving_up = Timer(self.timeout, give_up)
-        giving_up.start()
-        try:
-            response = super().getresponse()
-            if is_late.is_set():  # Python takes the end of a connection for the end of the headers
-                raise TimeoutError("the headers were not complete in time")
-            return response
-        finally:
-            giving_up.cancel()
+    def readinto(self, block) -> int | None:
+        self.socket.settimeout(max(self.ends_at - monotonic(), 0.001))
+        return self.received.readinto(block)
+
+    def close(self) -> None:
+        self.received.close()
+        super().close()
 
 
 class Whole(HTTPAdapter):
-    """Reads an answer within the time-out as a whole: one byte a second would hold a run for ever.
-
-    read1 gives what has come; read waits until a block is full, however long that takes.
-    """
+    """Answers come in time, headers and body, or not at all: one byte a second would hold a run for ever."""
 
     def init_poolmanager(self, *arguments, **options):
         super().init_poolmanager(*arguments, **options)
+
+        def response(connection, socket, **options):
+            in_time = SimpleNamespace(makefile=lambda _: BufferedReader(InTime(socket, connection.timeout)))
+            return HTTPResponse(in_time, **options)
+
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: type(pool.__name__, (pool,), {"ConnectionCls": type(pool.ConnectionCls.__name__, (InTime, pool.ConnectionCls), {})})
+            scheme: type("Pool", (pool,), {"ConnectionCls": type("Connection", (pool.ConnectionCls,), {"response_class": response})})
             for scheme, pool in self.poolmanager.pool_classes_by_scheme.items()
         }
-
-    def send(self, request, timeout=None, **options):
-        ends_at = monotonic() + timeout
-        response = super().send(request, timeout=timeout, **options)
-        body = bytearray()
-        try:
-            while piece := response.raw.read1(64 * 1024, decode_content=True):
-                body += piece
-                if monotonic() > ends_at:
-                    response.close()
-                    raise requests.ReadTimeout(f"the answer was not complete within {timeout:.0f} s")
-        except HTTPError as error:
-            raise requests.ConnectionError(error) from error
-        response._content, response._content_consumed = bytes(body), True
-        return response
 
 
 class Api:
@@ -185,6 +167,8 @@ class Api:
 
 def is_cut(response: requests.Response | None, error: BaseException | None) -> bool:
     """Whether what must be a JSON object or list stops in the middle: a length that was announced too short shows nowhere else."""
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return True
     if response is None or response.status_code not in (200, 206) or "json" not in response.headers.get("Content-Type", ""):
         return False
     content = response.content.strip()

@@ -8,6 +8,8 @@ import csv
 import gzip
 import json
 import shutil
+import ssl
+import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -231,6 +233,35 @@ def test_what_lasts_is_asked_for_a_few_times_and_ends_the_pull(quick, api, page,
         # Who is hung up on may find that out by the next attempt, which then reaches nobody.
         assert page - 1 + ATTEMPTS - len(asked) in ((0, 1) if fault.startswith("length") else (0,))
     assert monotonic() - began < 5
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """Of 127.0.0.1, signed by itself; its key stands in the same file."""
+    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    name, address = ["-subj", "/CN=127.0.0.1"], ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *name, *address, "-keyout", file, "-out", file.with_suffix(".crt")],
+        check=True,
+        capture_output=True,
+    )
+    file.write_text(file.read_text() + file.with_suffix(".crt").read_text())
+    return file
+
+
+@APIS
+def test_over_tls_it_is_the_same_and_who_signed_is_asked(monkeypatch, quick, whole, certificate, api):
+    with served(api) as fake:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        fake.server.socket = context.wrap_socket(fake.server.socket, server_side=True)
+        fake.url = fake.url.replace("http://", "https://")
+        refused(api, fake, "no whole answer came (SSLError)")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_suffix(".crt")))
+        assert pull(api, fake, "customers").customers == whole[api.name]
+        within_its_time(quick, "drip headers")
+        fake.spoil(api.path, 2, sent("drip headers"), times=1)
+        assert pull(api, fake, "customers").customers == whole[api.name]
 
 
 @APIS

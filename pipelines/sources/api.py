@@ -158,6 +158,13 @@ class Api:
             raise self.failed(evidence, path, f"there is no list of records under {envelope!r}")
         return records
 
+    def total(self, body: dict, name: str, path: str, evidence: Pulled) -> int | None:
+        """What the answer declares under that name; None where it declares nothing."""
+        declared = body.get(name)
+        if declared is not None and type(declared) is not int:
+            raise self.failed(evidence, path, "the total is no whole number")
+        return declared
+
     def attempts(self) -> int:
         return self.session.send.statistics.get("attempt_number", 1)
 
@@ -215,20 +222,24 @@ def with_custom_fields(
     """Each record with the fields that an account keeps under names of its own, by the names staging knows.
 
     They are inside `holder`, or in the record itself. `names` says which is which. Its first is the key: one that no record has is
-    told, never read as empty.
+    told, never read as empty. One that holds an object or a list holds no value to compare.
     """
-    key, has_keys = next(iter(names)), False
+    key, has_keys, prefix = next(iter(names)), False, f"{holder}." if holder else ""
     for page in pages:
         for record in page:
             held = (record.get(holder) or {}) if holder else record
             record.update({column: held.get(name) for column, name in names.items()})
             has_keys = has_keys or record[key] is not None
+        if nested := next((column for column in names for record in page if isinstance(record[column], (dict, list))), None):
+            raise not_held(side, evidence, f"{prefix}{names[nested]} holds no plain value", nested)
         yield page
     if evidence.fetched and not has_keys:
-        raise SourceFailed(
-            f"{side.system}: no record of {evidence.table_name} has {'.'.join(filter(None, (holder, names[key])))}; "
-            f"name the field that holds its {key} as sources.{side.system}.{evidence.table_name}.{key}."
-        )
+        raise not_held(side, evidence, f"no record of {evidence.table_name} has {prefix}{names[key]}", key)
+
+
+def not_held(side: Side, evidence: Pulled, what: str, column: str) -> SourceFailed:
+    setting = f"sources.{side.system}.{evidence.table_name}.{column}"
+    return SourceFailed(f"{side.system}: {what}; name the field that holds its {column} as {setting}.")
 
 
 def as_text(records: list[dict], columns: list[str]) -> pyarrow.Table:

@@ -37,6 +37,12 @@ class Side:
             raise BadConfiguration(f"{self._key(name)} can't be read as a {kind.__name__}.") from None
         return self._stated(name, ".dlt/config.toml", default if value is None else value)
 
+    def is_on(self, name: str, default: bool) -> bool:
+        stated = self.setting(name, str(default)).lower()
+        if stated not in ("true", "false"):
+            raise BadConfiguration(f"sources.{self.system}.{name} must be true or false, not {stated!r}.")
+        return stated == "true"
+
     def secret(self, name: str) -> str:
         """The same of .dlt/secrets.toml or the environment."""
         value = dlt.secrets.get(self._key(name))  # of any type that is not dlt's own for secrets it keeps a trace

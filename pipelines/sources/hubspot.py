@@ -10,8 +10,8 @@ import dlt
 import pyarrow
 
 from pipelines.evidence import Pulled
-from pipelines.failures import BadConfiguration, SourceFailed
-from pipelines.sources.api import Api, landed, with_custom_fields
+from pipelines.failures import BadConfiguration
+from pipelines.sources.api import Api, landed, not_held, with_custom_fields
 from pipelines.sources.side import Side
 
 PAGE = 100
@@ -58,17 +58,26 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
     known = {known.get("name") for known in api.records(api.get(path, {}, evidence), "results", path, evidence)}
     if unknown := sorted(set(names.values()) - known):
         column = next(column for column, name in names.items() if name == unknown[0])
-        raise SourceFailed(
-            f"{side.system}: {listed} have no property {unknown[0]!r}; "
-            f"name the one that holds their {column} as sources.{side.system}.{evidence.table_name}.{column}."
-        )
+        raise not_held(side, evidence, f"{listed} have no property {unknown[0]!r}", column)
+    with_archived = side.is_on("archived", False)
     evidence.declared_total, evidence.declared_by = total(api, evidence, listed), "total of the search"
+    evidence.declared_by += ", and the archived as they came" if with_archived else ""
     evidence.page_size_asked = PAGE
-    params = {"limit": PAGE, "archived": "false", "properties": ",".join(sorted(names.values()))}
-    pages = api.pages(evidence, f"crm/v3/objects/{listed}", params, "results", following)
+    pages = lists(api, evidence, listed, ",".join(sorted(names.values())), with_archived)
     pages = with_custom_fields(side, evidence, with_times(pages), "properties", names)
     yield from landed(side, evidence, pages, columns, "no next page was named")
-    evidence.declared_after = total(api, evidence, listed)
+
+
+def lists(api: Api, evidence: Pulled, listed: str, names: str, with_archived: bool) -> Iterator[list[dict]]:
+    """The living, then the archived: who is archived in between comes twice, which is seen, and not never, which is not."""
+    path, params = f"crm/v3/objects/{listed}", {"limit": PAGE, "properties": names}
+    yield from api.pages(evidence, path, params | {"archived": "false"}, "results", following)
+    before, after, living = evidence.declared_total, total(api, evidence, listed), evidence.fetched
+    if with_archived:
+        evidence.declared_total = None  # the search counts the living, so that nothing would tell of an empty page here
+        yield from api.pages(evidence, path, params | {"archived": "true"}, "results", following)
+    archived = evidence.fetched - living
+    evidence.declared_total, evidence.declared_after = (None if count is None else count + archived for count in (before, after))
 
 
 def following(body: dict, records: list[dict]) -> dict | None:
@@ -85,7 +94,4 @@ def with_times(pages: Iterator[list[dict]]) -> Iterator[list[dict]]:
 
 def total(api: Api, evidence: Pulled, listed: str) -> int | None:
     path = f"crm/v3/objects/{listed}/search"
-    declared = api.ask("POST", path, evidence, json={"limit": 1, "filterGroups": []}).get("total")
-    if declared is not None and type(declared) is not int:
-        raise api.failed(evidence, path, "the total is no whole number")
-    return declared
+    return api.total(api.ask("POST", path, evidence, json={"limit": 1, "filterGroups": []}), "total", path, evidence)

@@ -53,6 +53,10 @@ class HubSpot(Vendor):
             return Answer(content={"results": [{"name": name} for name in names]})
         return None
 
+    def overstate(self, fake: FakeApi, page: int) -> None:
+        """By the second of its two totals."""
+        fake.spoil(self.path + "/search", 2, lambda answer: answer.content.update(total=10_000))
+
     def more(self, body: dict, cursor: str) -> None:
         body["paging"] = {"next": {"after": cursor}}
 

@@ -48,3 +48,12 @@
 {% macro epoch_as_iso(value) -%}
     coalesce(strftime(make_timestamp(try_cast({{ value }} as bigint) * 1000000), '%Y-%m-%dT%H:%M:%SZ'), {{ value }})
 {%- endmacro %}
+
+{# JSON may write a number as 1.5E7: the same number in plain digits, exactly; any other text stays as it is, to be told. #}
+{% macro without_exponent(value) -%}
+    case
+        when regexp_full_match({{ value }}, '-?[0-9]{1,17}([.][0-9]{1,17})?[eE][+]?[0-9]{1,2}')
+            then coalesce(rtrim(rtrim(try_cast({{ value }} as decimal(38, 18))::varchar, '0'), '.'), {{ value }})
+        else {{ value }}
+    end
+{%- endmacro %}

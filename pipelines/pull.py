@@ -22,7 +22,16 @@ from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, Sourc
 from pipelines.sources.side import Side
 
 # The system each can be: staging turns what they land into that system's exports. None is any, as it lands the exports' own columns.
-CONNECTORS = {"chargebee": "billing", "files": None, "hubspot": "crm", "rest": None, "sql": None, "stripe": "billing"}
+CONNECTORS = {
+    "chargebee": "billing",
+    "files": None,
+    "hubspot": "crm",
+    "pipedrive": "crm",
+    "rest": None,
+    "salesforce": "crm",
+    "sql": None,
+    "stripe": "billing",
+}
 LOOK_EVERY = 0.2  # seconds
 UNORDERED = {"preserve_insertion_order": False}  # else the closing checkpoint writes all text again: twice the time and the size
 

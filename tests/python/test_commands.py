@@ -150,7 +150,10 @@ def test_demo_plays_both_nights_in_a_state_of_its_own(yesterday):
     [
         ({"TALLYSTICK_AS_OF": "yesterday"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
         ({"TALLYSTICK_AS_OF": "2026-03-03T03:00:00"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
-        ({"SOURCES__CRM__CONNECTOR": "telepathy"}, "connector is 'telepathy'; there are chargebee, files, hubspot, rest, sql, stripe."),
+        (
+            {"SOURCES__CRM__CONNECTOR": "telepathy"},
+            "connector is 'telepathy'; there are chargebee, files, hubspot, pipedrive, rest, salesforce, sql, stripe.",
+        ),
         ({"SOURCES__CRM__CONNECTOR": ""}, "sources.crm.connector"),
         ({"SOURCES__CRM__ENCODING": "ebcdic"}, "sources.crm.encoding must be one of utf-8, latin-1"),
     ],

@@ -2,7 +2,11 @@ with
 
 source as (
 
-    select * from {{ as_exported('crm', 'customers', {'hubspot': ref('stg_hubspot__customers')}) }}
+    select * from {{ as_exported('crm', 'customers', {
+        'hubspot': ref('stg_hubspot__customers'),
+        'pipedrive': ref('stg_pipedrive__customers'),
+        'salesforce': ref('stg_salesforce__customers'),
+    }) }}
 
 ),
 

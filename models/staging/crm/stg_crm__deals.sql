@@ -2,7 +2,11 @@ with
 
 source as (
 
-    select * from {{ as_exported('crm', 'deals', {'hubspot': ref('stg_hubspot__deals')}) }}
+    select * from {{ as_exported('crm', 'deals', {
+        'hubspot': ref('stg_hubspot__deals'),
+        'pipedrive': ref('stg_pipedrive__deals'),
+        'salesforce': ref('stg_salesforce__deals'),
+    }) }}
 
 ),
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 EVER = 10**9
 
@@ -79,8 +79,23 @@ class Vendor:
         """Whether a page of the customers was asked for."""
         return request.path.startswith(f"{self.path}?")
 
+    def understood(self, url: SplitResult, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+        """The list that is asked for and what is asked of it; most say so in the path and the query."""
+        return url.path, {name: values[-1] for name, values in parse_qs(url.query).items()}
+
+    def signed_in(self, path: str, form: dict[str, str], token: str) -> Answer | None:
+        """The answer to who asks for a token, where the API hands them out."""
+        return None
+
     def allows(self, headers: dict[str, str], token: str) -> bool:
         return headers.get("authorization") == f"Bearer {token}"
+
+    def asked_by(self, page: int, cap: int) -> str:
+        """The path by which a page of the customers is asked for, where each holds so many."""
+        return self.path[1:]
+
+    def overstate(self, fake: "FakeApi", page: int) -> None:
+        """Declares more than there are, by that page of the customers where pages declare it."""
 
     def fields(self, record: dict) -> dict:
         """The record itself, where the list wraps each."""
@@ -89,13 +104,13 @@ class Vendor:
     def id_of(self, record: dict) -> str:
         return self.fields(record)["id"]
 
-    def forget_key(self, record: dict) -> None:
-        """Leaves the customer's number out of a customer."""
+    def key_of(self, record: dict) -> tuple[dict, str]:
+        """Where a customer's number stands: in what, and under which name."""
         *holders, name = self.key_field.split(".")
         held = self.fields(record)
         for holder in holders:
             held = held[holder]
-        del held[name]
+        return held, name
 
     def more(self, body: dict, cursor: str) -> None:
         """Says that a page follows, whose cursor is this one where the API gives one."""
@@ -126,6 +141,7 @@ class FakeApi:
         self.requests: list[Request] = []
         self.script: dict[tuple[str, int], tuple[Fault, int]] = {}
         self.asked: Counter[str] = Counter()
+        self.remembered: dict[str, Any] = {}  # what a vendor keeps from one request to the next
         self.closing, self.lock = threading.Event(), threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads, self.server.fake = True, self
@@ -148,14 +164,17 @@ class FakeApi:
         """What a whole answer with that page holds, every field included."""
         return self.vendor.page(self.tables[path], (number - 1) * self.cap, self.cap)
 
-    def answer(self, method: str, target: str, headers: dict[str, str]) -> Answer:
-        url = urlsplit(target)
-        path, query = url.path, {name: values[-1] for name, values in parse_qs(url.query).items()}
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+        path, query = self.vendor.understood(urlsplit(target), headers)
+        form = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
         with self.lock:
             self.requests.append(Request(method, target, headers))
-            if not self.vendor.allows(headers, self.token):
+            self.asked[path] += 1
+            answer, page = self.vendor.signed_in(path, form, self.token), self.asked[path]
+            if not answer and not self.vendor.allows(headers, self.token):
                 return Answer(401, {"error": {"message": "Invalid token."}})
-            answer, page = self.whole(method, path, query)
+            if not answer:
+                answer, page = self.whole(method, path, query)
             fault, times = self.script.get((path, page), (None, 0))
             if times > 0:
                 self.script[path, page] = (fault, times - 1)
@@ -163,7 +182,6 @@ class FakeApi:
             return answer
 
     def whole(self, method: str, path: str, query: dict[str, str]) -> tuple[Answer, int]:
-        self.asked[path] += 1
         if answer := self.vendor.beside(self, method, path, query):
             return answer, self.asked[path]
         if path not in self.tables:
@@ -189,9 +207,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         fake = self.server.fake
-        answer = fake.answer(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+        answer = fake.answer(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
         with suppress(OSError):  # who asked has had enough
             self.send(fake, answer)
 

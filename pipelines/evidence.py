@@ -39,6 +39,15 @@ class Pulled:
         self.fetched += len(page)
         self.page_size_served = max(self.page_size_served or 0, len(page))
 
+    def declare(self, total: int | None) -> None:
+        """A page's total: the first page's, and beside it the one furthest from it; none as soon as one page has none."""
+        if not self.pages:
+            self.declared_total = self.declared_after = total
+        elif total is None or self.declared_total is None:
+            self.declared_total = self.declared_after = None
+        else:
+            self.declared_after = max(self.declared_after, total, key=lambda told: abs(told - self.declared_total))
+
 
 DDL = """
 create schema pulls;

@@ -117,21 +117,15 @@ class Reading:
         return response, records
 
     def declare(self, response: requests.Response) -> None:
-        """The first page's total, and of all pages' the one that is furthest from it; none as soon as one page has none."""
+        """Every page's total, where the settings say that pages have one."""
         evidence, listing = self.evidence, self.listing
         if listing.total_header:
             stated = response.headers.get(listing.total_header, "*").rpartition("/")[2].strip()  # Content-Range: 0-99/1366, or /* for none
         else:
             stated = next(iter(at(listing.total, response.json())), None)
-        if stated in (None, "*"):
-            evidence.declared_total = evidence.declared_after = None
-        elif not str(stated).isdecimal():
+        if stated not in (None, "*") and not str(stated).isdecimal():
             raise self.failed("the total is no whole number")
-        elif not evidence.pages:
-            evidence.declared_total = evidence.declared_after = int(stated)
-        elif evidence.declared_total is not None:
-            totals = (evidence.declared_after, int(stated))
-            evidence.declared_after = max(totals, key=lambda total: abs(total - evidence.declared_total))
+        evidence.declare(None if stated in (None, "*") else int(stated))
 
     def refuse_short(self, before: int, served: int) -> None:
         """Page 2 of 250 begins behind record 250, also where page 1 held 150; but where a total is declared, that tells it."""

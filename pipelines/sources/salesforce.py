@@ -113,13 +113,10 @@ def refuse_unknown(side: Side, api: Api, evidence: Pulled, listed: str, names: d
 
 
 def following(api: Api, evidence: Pulled) -> Following:
-    """The path of the next page. Each page tells the total of the one query, so that no two can differ."""
+    """The path of the next page. Each page tells the total."""
 
     def next_page(body: dict, records: list[dict]) -> str | None:
-        total = api.total(body, "totalSize", f"{DATA}/queryAll", evidence)
-        if evidence.pages and total != evidence.declared_total:
-            raise api.failed(evidence, f"{DATA}/queryAll", f"the total was {evidence.declared_total} and is now {total}")
-        evidence.declared_total = total
+        evidence.declare(api.total(body, "totalSize", f"{DATA}/queryAll", evidence))
         if body["done"] is True:
             return None
         path = body["nextRecordsUrl"]

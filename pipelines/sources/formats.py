@@ -1,4 +1,4 @@
-"""What one file of an export holds: CSV, JSONL or Parquet, each as a Parquet file of the declared columns, or refused.
+"""What one file of an export holds: CSV, JSONL, Parquet and .xlsx, each as a Parquet file of the declared columns, or refused.
 
 DuckDB's readers parse, strictly. What arrives untyped becomes text, what arrives typed keeps its type.
 """
@@ -15,10 +15,11 @@ from pyarrow.types import is_nested
 
 from pipelines.failures import SourceFailed
 from pipelines.settings import quoted
+from pipelines.sources import spreadsheet
 from pipelines.sources.landing import refuse_missing
 from pipelines.sources.stores import Part
 
-FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx"}
 ENCODINGS = {"utf-8": "utf-8-sig", "latin-1": "latin-1"}
 OTHER_ENCODING = 'if it is Latin-1, set encoding = "latin-1" for its source.'
 USUAL_LINE = 2 * 1024 * 1024
@@ -29,6 +30,8 @@ def parse_part(
     reader: duckdb.DuckDBPyConnection, part: Part, table: str, columns: list[str], encoding: str, target: Path
 ) -> tuple[Path, int, set[str]]:
     """A Parquet file that holds the part's declared columns, its number of records, and the part's undeclared columns."""
+    if part.suffix == ".xlsx":
+        return target, *spreadsheet.copied(part, table, columns, target)
     read = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}[FORMATS[part.suffix]]
     query, present = read(reader, part, columns, encoding)
     refuse_missing(str(part), columns, present)

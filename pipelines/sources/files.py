@@ -99,6 +99,7 @@ def read_table(evidence: Pulled, folder: Folder, listing: list[Part], encoding: 
                 folder.release(part)
             unmapped |= extra
             evidence.fetched += records
+            side.go_on()
             yield imported(landed, records)
     has_changed = state(table, folder.listed([table])) != state(table, listing)
     evidence.files = len(parts)

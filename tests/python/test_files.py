@@ -9,10 +9,13 @@ import duckdb
 import pyarrow
 import pyarrow.parquet
 import pytest
+from dlt.extract.exceptions import ResourceExtractionError
 
 from pipelines import pull, settings
-from pipelines.failures import BadConfiguration, SourceFailed
+from pipelines.failures import BadConfiguration, SourceFailed, Stopped
 from pipelines.settings import ROOT
+from pipelines.sources.files import files
+from pipelines.sources.side import Side
 
 HEADER = "customer_number,company,email,status,country,owner,created_at,updated_at"
 RECORD = "C-1,Alder,alder@example.org,active,NL,Ana,2025-01-01T00:00:00Z,2025-01-02T00:00:00Z"
@@ -552,6 +555,14 @@ def test_a_file_that_changes_while_it_is_read_is_no_end(exports, monkeypatch):
 
     monkeypatch.setattr(files, "parse_part", parse_while_someone_writes)
     assert exports.pull().evidence("end_seen, end_evidence") == (False, "a file changed while it was read")
+
+
+def test_where_the_other_side_has_failed_no_more_is_read(exports):
+    side = Side("crm", exports.folder, [])
+    side.stopping.set()
+    with pytest.raises(ResourceExtractionError) as stopped:
+        list(files(side).resources["customers"])
+    assert isinstance(stopped.value.__cause__, Stopped)
 
 
 @pytest.mark.parametrize("name", ["o'brien; drop", "night [1]", "night*", "{night}", "nächte"])

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import logging
+import os
 import posixpath
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -156,6 +157,8 @@ def configured(side: Side, url: str) -> FilesystemConfiguration:
         raise BadConfiguration(f"{where}.path begins with {scheme}://; there are {', '.join(f'{name}://' for name in LIBRARIES)}.")
     if parts.password or (scheme == "sftp" and parts.netloc != parts.hostname):
         raise BadConfiguration(f"{where}.path holds a user, a password or a port; they belong under {where}.credentials.")
+    # gcsfs would ask by another API, for a minute where that is shut, whether the bucket is of a kind that few have.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         import_module(LIBRARIES[scheme])
         config = resolve_configuration(FilesystemConfiguration(bucket_url=url), sections=("sources", side.system))

@@ -319,7 +319,7 @@ def test_the_settings_of_gs_reach_gcsfs(monkeypatch):
     key = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     reader = {"project_id": "shop", "client_email": "reader@shop.iam.gserviceaccount.com", "private_key": key}
     store, root = filesystem(monkeypatch, "gs://exports/crm", **reader)
-    assert (type(store).__module__.split(".")[0], store.project, root) == ("gcsfs", "shop", "exports/crm")
+    assert (type(store).__qualname__, store.project, root) == ("GCSFileSystem", "shop", "exports/crm")
     assert store.credentials.credentials.service_account_email == reader["client_email"]
 
 

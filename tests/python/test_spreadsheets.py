@@ -1,6 +1,6 @@
 """Exports as .xlsx: every cell as the text it means, or refused by its name.
 
-Small sheets are written by hand, as programs write them in ways of their own; larger ones by openpyxl, which is no part of the reader.
+Small sheets are written by hand, as programs write them in ways of their own; larger ones by openpyxl.
 """
 
 import csv
@@ -18,14 +18,16 @@ from pipelines.failures import SourceFailed
 exports = test_files.exports
 XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+CONTENT_TYPES = "http://schemas.openxmlformats.org/package/2006/content-types"
+KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
-STYLES = {"general": 0, "date": 1, "date and time": 2, "five digits": 3, "money": 4, "month": 5}
+STYLES = {"general": 0, "date": 1, "date and time": 2, "five digits": 3, "money": 4, "month": 5, "hours": 6, "Japanese": 7}
 STYLES_XML = f"""{XML}<styleSheet xmlns="{MAIN}">
 <numFmts><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd hh:mm:ss"/><numFmt numFmtId="165" formatCode="00000"/>
 <numFmt numFmtId="166" formatCode="[$USD-409] #,##0.00;[Red]&quot;days&quot; \\d 0"/>
-<numFmt numFmtId="167" formatCode="[$-407]MMMM"/></numFmts>
-<cellXfs>{"".join(f'<xf numFmtId="{number}"/>' for number in (0, 14, 164, 165, 166, 167))}</cellXfs></styleSheet>"""
+<numFmt numFmtId="167" formatCode="[$-407]MMMM"/><numFmt numFmtId="168" formatCode="[h]:mm"/></numFmts>
+<cellXfs>{"".join(f'<xf numFmtId="{number}"/>' for number in (0, 14, 164, 165, 166, 167, 168, 31))}</cellXfs></styleSheet>"""
 HEADERS = "".join(f'<c r="{letter}1" t="s"><v>{number}</v></c>' for number, letter in enumerate("ABCDEFGH"))
 COLUMNS = HEADER.split(",")
 
@@ -63,6 +65,9 @@ def write_book(
     )
     shared = "".join(f"<si><t>{name}</t></si>" for name in COLUMNS)
     parts = {
+        "[Content_Types].xml": f'{XML}<Types xmlns="{CONTENT_TYPES}">'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{KIND}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/sharedStrings.xml" ContentType="{KIND}.sharedStrings+xml"/></Types>',
         "_rels/.rels": f'{XML}<Relationships xmlns="{PACKAGE}">'
         f'<Relationship Id="r" Type="{LINKS}/officeDocument" Target="/xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'{XML}<workbook xmlns="{MAIN}" xmlns:r="{LINKS}">{others.get("properties", "")}'
@@ -98,11 +103,11 @@ def as_xlsx(path: Path) -> None:
         (text_cell("B2", "1e5"), "1e5"),
         (text_cell("B2", "=cmd|calc"), "=cmd|calc"),
         (text_cell("B2", "a_x000D_b_x005F_x0041_"), "a\rb_x0041_"),
-        (cell("<is><r><t>Al</t></r><r><t>der</t></r><rPh><t>arudaa</t></rPh></is>", "inlineStr"), "Alder"),
+        (cell('<is><r><t>Al</t></r><r><t>der</t></r><rPh sb="0" eb="2"><t>arudaa</t></rPh></is>', "inlineStr"), "Alder"),
         (cell("<v>8</v>", "s"), "shared 00123"),
         (cell("<v>123</v>"), "123"),
         (cell("<v>0</v>"), "0"),
-        (cell("<v>-1.10</v>"), "-1.10"),
+        (cell("<v>-1.10</v>"), "-1.1"),
         (cell("<v>999999999999999</v>"), "999999999999999"),
         (cell("<v>0.30000000000000004</v>"), "0.3"),
         (cell("<v>19.989999999999998</v>"), "19.99"),
@@ -115,7 +120,8 @@ def as_xlsx(path: Path) -> None:
         (cell("<v>46084.041666666664</v>", style="date"), "2026-03-03T01:00:00"),
         (cell("<v>46084.5000057870</v>", style="date and time"), "2026-03-03T12:00:00.500"),
         (cell("<v>61</v>", style="month"), "1900-03-01"),
-        (cell("<v>2026-03-03T00:00:00</v>", "d"), "2026-03-03T00:00:00"),
+        (cell("<v>2026-03-03T00:00:00</v>", "d"), "2026-03-03"),
+        (cell("<v>2026-03-03T12:30:00</v>", "d"), "2026-03-03T12:30:00"),
         (cell("<v>1</v>", "b"), "true"),
         (cell("<v>0</v>", "b"), "false"),
         (cell("<f>1+1</f><v>2</v>"), "2"),
@@ -146,13 +152,12 @@ def test_a_workbook_that_counts_from_1904_does(exports):
         (cell("<f>1+1</f><v></v>"), "cell B2 holds a formula whose value was not saved"),
         (cell("<v>1234567890123456</v>"), "cell B2 holds a number of more than 15 digits"),
         (cell("<v>4.1111111111111E+15</v>"), "cell B2 holds a number of more than 15 digits"),
-        (cell("<v>nan</v>"), "cell B2 holds a number of more than 15 digits"),
-        (cell("<v>0.5</v>", style="date and time"), "cell B2 holds 0.5 as a date, which is none"),
-        (cell("<v>60</v>", style="date"), "cell B2 holds 60 as a date, which is none"),
-        (cell("<v>2958466</v>", style="date"), "cell B2 holds 2958466 as a date, which is none"),
-        (cell("<v>many</v>"), "cell B2 can't be read"),
-        (cell("<v>99</v>", "s"), "cell B2 can't be read"),
-        (text_cell("B2", "_xD800_"), "cell B2 can't be read"),
+        (cell("<v>1E+999</v>"), "cell B2 holds a number of more than 15 digits"),
+        (cell("<v>0.9</v>", style="date and time"), "cell B2 holds 21:36:00 as a date, which is none"),
+        (cell("<v>1.5</v>", style="hours"), "cell B2 holds 1 day, 12:00:00 as a date, which is none"),
+        (cell("<v>46084</v>", style="Japanese"), "cell B2 has the number format 31, in some languages a date"),
+        (cell("<v>60</v>", style="date"), "cell B2 holds 1900-02-28 00:00:00 as a date, which is none"),
+        (cell("<v>2958466</v>", style="date"), "cell B2 holds the error #VALUE!"),
     ],
 )
 def test_a_cell_that_cannot_be_read_exactly_is_refused_by_name(exports, company, sentence):
@@ -178,6 +183,12 @@ def test_rows_without_a_value_are_no_records_and_hidden_ones_are(exports):
     pulled = exports.pull()
     assert pulled.customers("customer_number") == [("C-2",), ("C-6",)]
     assert pulled.evidence("fetched, landed") == (2, 2)
+
+
+def test_a_sheet_is_read_beyond_the_dimension_it_claims(exports):
+    content = sheet(record(2), record(3)).replace("<sheetData>", '<dimension ref="A1:A2"/><sheetData>')
+    write_book(exports, content)
+    assert exports.pull().customers("customer_number") == [("C-2",), ("C-3",)]
 
 
 def test_cells_without_references_follow_one_another(exports):
@@ -254,27 +265,61 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def flip(path: Path) -> None:
-    """A letter of a name: the XML is as good as before, and only the archive's checksum tells."""
+def replace(path: Path, part: str, change: Callable[[bytes], bytes]) -> None:
+    """Writes the archive anew, stored, with one part of it changed."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            archive.writestr(name, change(content) if name == part else content)
+
+
+def flip(path: Path) -> None:
+    """A letter of a name: the XML is as good as before, and only the archive's checksum tells."""
+    replace(path, "", bytes)
     content = path.read_bytes()
     assert content.count(b">C-2<") == 1
     path.write_bytes(content.replace(b">C-2<", b">C-3<"))
 
 
+def take_away_the_workbook(path: Path) -> None:
+    """As a document of another program, renamed."""
+    replace(path, "[Content_Types].xml", lambda content: content.replace(b"sheet.main", b"other"))
+
+
 def cut_sheet(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content[:-30] if "sheet1" in name else content)
+    replace(path, "xl/worksheets/sheet1.xml", lambda content: content[:-30])
 
 
-@pytest.mark.parametrize("spoil", [cut, flip, cut_sheet, lambda path: path.write_text(HEADER), lambda path: path.write_bytes(b"")])
+def write_no_number(path: Path) -> None:
+    replace(
+        path,
+        "xl/worksheets/sheet1.xml",
+        lambda content: content.replace(b"</row></sheetData>", b'<c r="B2"><v>many</v></c></row></sheetData>'),
+    )
+
+
+def refer_to_no_text(path: Path) -> None:
+    replace(
+        path,
+        "xl/worksheets/sheet1.xml",
+        lambda content: content.replace(b"</row></sheetData>", b'<c r="B2" t="s"><v>99</v></c></row></sheetData>'),
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut,
+        flip,
+        cut_sheet,
+        write_no_number,
+        refer_to_no_text,
+        take_away_the_workbook,
+        lambda path: path.write_text(HEADER),
+        lambda path: path.write_bytes(b""),
+    ],
+)
 def test_a_file_that_is_no_whole_spreadsheet_is_refused(exports, spoil: Callable[[Path], object]):
     spoil(write_book(exports, sheet(record(2))))
     with pytest.raises(SourceFailed, match=r"customers\.xlsx can't be read: it is no \.xlsx file"):

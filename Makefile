@@ -41,7 +41,7 @@ status: setup ## When the last trusted run was; fails when it is stale
 	@$(BIN)/tallystick status
 
 test: setup lint ## Everything that must hold
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 duckdb-2: setup ## The sample's tests on DuckDB 2, so that a newer pin is no surprise
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --target .venv/duckdb-2 --upgrade duckdb==2.0.0

@@ -133,7 +133,8 @@ def test_kill_9_everywhere(second_night, yesterday, point):
 
 DIE_AT_SWAP = """
 import os, signal
-from pipelines import run
+from rich.console import Console
+from pipelines import progress, run
 swap, done = os.replace, []
 def die_or_swap(source, target):
     if str(target).endswith(".duckdb"):
@@ -142,7 +143,7 @@ def die_or_swap(source, target):
         done.append(target)
     swap(source, target)
 os.replace = die_or_swap
-run.reconcile(print)
+run.reconcile(progress.Plain(Console()))
 """
 
 

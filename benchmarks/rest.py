@@ -1,9 +1,9 @@
 """Measures the rest connector against a bare loop that fetches the same pages with requests and throws them away; writes results-rest.md.
 
 The loop goes from cursor to cursor, so it reads each page's JSON as well; ours also keeps the records, counts, proves and records.
-One that follows no cursor, and so reads nothing, is told beside it. The server is a process of its own and answers after --wait
-milliseconds, which stand for an API's distance and work; --wait 0 shows all that ours costs. They take turns, and a ratio is the
-median of the turns'.
+One that follows no cursor, and so reads nothing, is told beside it. The server is a process of its own and answers from memory, after
+the milliseconds that an API's distance and work take: with none of them all that ours costs shows, with twenty what a user sees of
+it. The target is for the second; APIs near by take more. They take turns, and a ratio is the median of the turns'.
 """
 
 import argparse
@@ -88,11 +88,20 @@ print(json.dumps({"seconds": seconds, "read": float(read), "records": int(record
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--records", type=int, default=200_000)
-    arguments.add_argument("--repeat", type=int, default=5)
-    arguments.add_argument("--wait", type=int, default=20, help="milliseconds before an answer")
+    arguments.add_argument("--repeat", type=int, default=3)
+    arguments.add_argument(
+        "--waits", type=int, nargs="+", default=[20, 5, 0], help="milliseconds before an answer; the first has the target"
+    )
     chosen = arguments.parse_args()
+    turns = {wait: measured(chosen, wait) for wait in chosen.waits}
+    written = Path(__file__).with_name("results-rest.md")
+    written.write_text(report(chosen, turns))
+    print(written.read_text())
+
+
+def measured(chosen: argparse.Namespace, wait: int) -> list[dict]:
     turns = []
-    served = [sys.executable, "-c", SERVER, str(chosen.records), str(PAGE), str(chosen.wait)]
+    served = [sys.executable, "-c", SERVER, str(chosen.records), str(PAGE), str(wait)]
     server = subprocess.Popen(served, stdout=subprocess.PIPE, text=True)
     try:
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
@@ -105,9 +114,7 @@ def main() -> None:
             print(turns[-1], flush=True)
     finally:
         server.terminate()
-    written = Path(__file__).with_name("results-rest.md")
-    written.write_text(report(chosen, turns))
-    print(written.read_text())
+    return turns
 
 
 def environment(url: str) -> dict[str, str]:
@@ -125,30 +132,37 @@ def environment(url: str) -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT), "DLT_PROJECT_DIR": str(ROOT), **{f"SOURCES__CRM__{name}": value for name, value in settings.items()}}
 
 
-def report(chosen: argparse.Namespace, turns: list[dict]) -> str:
-    about, records = machine(), chosen.records
-    ratio = median(turn["bare"] / turn["seconds"] for turn in turns)
-    peak = max(turn["peak"] for turn in turns)
-    rates = {name: f"{records / median(turn[name] for turn in turns):,.0f}" for name in ("unread", "bare", "read", "seconds")}
+def report(chosen: argparse.Namespace, turns: dict[int, list[dict]]) -> str:
+    about = machine()
+    ratio = share(turns[chosen.waits[0]])
+    peak = max(turn["peak"] for of_wait in turns.values() for turn in of_wait)
     met = {True: "met", False: "MISSED"}
+    rows = "\n".join(row(chosen.records, wait, of_wait) for wait, of_wait in turns.items())
     return f"""# The rest connector
 
 {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {about["cores"]} cores of {about["processor"]}, {about["memory"]} of memory, {about["system"]}.
 python {about["python"]}, duckdb {about["duckdb"]}, dlt {about["dlt"]}, pyarrow {about["pyarrow"]}. Commit {about["commit"]}.
 Load of the machine when it ended: {about["load"]:.1f}.
 
-Made by `python benchmarks/rest.py`, which says what is measured and how. {records:,} records in pages of {PAGE} from a server on the
-same machine that answers after {chosen.wait} ms, {len(turns)} turns; medians, of the peak the largest. Ours ends in a DuckDB file.
+Made by `python benchmarks/rest.py`, which says what is measured and how. {chosen.records:,} records in pages of {PAGE}, served on this
+machine, {chosen.repeat} turns; records a second, medians. Ours ends in a DuckDB file.
 
-| | |
-| --- | ---: |
-| requests, nothing read | {rates["unread"]} records/s |
-| requests, from cursor to cursor | {rates["bare"]} records/s |
-| ours, read to Arrow | {rates["read"]} records/s |
-| ours, loaded and recorded | {rates["seconds"]} records/s |
-| its share of the second (≥ {LEAST_RATIO}) | {ratio:.2f} ({met[ratio >= LEAST_RATIO]}) |
-| peak (≤ {gigabytes(MOST_BYTES)}) | {gigabytes(peak)} ({met[peak <= MOST_BYTES]}) |
+| a page takes | requests, unread | requests, by cursor | ours, to Arrow | ours, in DuckDB | share of the cursors' |
+| ---: | ---: | ---: | ---: | ---: | ---: |
+{rows}
+
+Share at {chosen.waits[0]} ms (≥ {LEAST_RATIO}): {ratio:.2f} ({met[ratio >= LEAST_RATIO]}). Largest peak of all turns
+(≤ {gigabytes(MOST_BYTES)}): {gigabytes(peak)} ({met[peak <= MOST_BYTES]}).
 """
+
+
+def share(turns: list[dict]) -> float:
+    return median(turn["bare"] / turn["seconds"] for turn in turns)
+
+
+def row(records: int, wait: int, turns: list[dict]) -> str:
+    rates = " | ".join(f"{records / median(turn[name] for turn in turns):,.0f}" for name in ("unread", "bare", "read", "seconds"))
+    return f"| {wait} ms | {rates} | {share(turns):.2f} |"
 
 
 if __name__ == "__main__":

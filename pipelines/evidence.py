@@ -22,6 +22,7 @@ class Pulled:
     declared_total: int | None = None
     declared_after: int | None = None
     declared_by: str | None = None
+    is_counted_apart: bool = False  # the total, from the list itself
     fetched: int = 0
     landed: int | None = None
     id_column: str | None = None
@@ -56,7 +57,8 @@ create table pulls.gates (check_name varchar, is_in_force boolean);
 create table pulls.tables (
     system varchar, table_name varchar, connector varchar,
     files bigint, pages bigint, page_size_asked bigint, page_size_served bigint, last_cursor varchar, retries bigint,
-    bytes bigint, digest varchar, id_column varchar, declared_total bigint, declared_after bigint, declared_by varchar,
+    bytes bigint, digest varchar, id_column varchar,
+    declared_total bigint, declared_after bigint, declared_by varchar, is_counted_apart boolean,
     fetched bigint, landed bigint, distinct_ids bigint, end_seen boolean, end_evidence varchar,
     unmapped_columns varchar, exported_at timestamptz, written_at timestamptz, started_at timestamptz, finished_at timestamptz
 );

@@ -9,7 +9,8 @@ from rich.text import Text
 
 FAILED_CHECKS_SHOWN = 6
 KINDS_SHOWN = 13
-RELATIONS = "discrepancies, discrepancy_history, runs, trust_checks, unreconcilable"
+WORDS_SHOWN = 6
+RELATIONS = "discrepancies, discrepancy_history, runs, trust_checks, unmapped_words, unreconcilable"
 
 
 def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -17,6 +18,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     runs = rows(connection, LAST_RUN)
     failed = rows(connection, FAILED_CHECKS)
     kinds = rows(connection, OPEN_BY_KIND)
+    words = rows(connection, UNMAPPED_WORDS)
     unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
     warehouse = connection.execute("select path from duckdb_databases() where not internal").fetchone()[0]
     untrusted = [run for run in runs if run["verdict"] != "trusted"]
@@ -25,7 +27,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     console.print(pairs_table(runs))
     for heading, of_these in lists(runs, kinds):
         console.print(kinds_table(heading, of_these))
-    console.print(footer(runs, unusable, warehouse))
+    console.print(footer(runs, unusable, words, warehouse))
 
 
 LAST_RUN = """
@@ -61,6 +63,8 @@ group by all
 order by reconciliation desc, open desc, in_flight desc, bucket, field
 """
 
+UNMAPPED_WORDS = "select system, table_name, word, records from marts.unmapped_words order by records desc, system, table_name, word"
+
 LAST_TRUSTED_RUNS = """
 select
     reconciliation, max(as_of) filter (verdict = 'trusted') as trusted_as_of,
@@ -91,7 +95,7 @@ def what_failed(untrusted: list[dict], failed: list[dict]) -> Group:
     if len(failed) > FAILED_CHECKS_SHOWN:
         lines.append(Text(f"  … and {len(failed) - FAILED_CHECKS_SHOWN} more in marts.trust_checks"))
     page = f"docs/trust/{failed[0]['check_name'] if failed else 'every_gate_is_in_force'}.md"
-    lines.append(Text(f"What to do: read {page}, mend the export and run make reconcile again."))
+    lines.append(Text(f"What to do: read {page}, mend the source and run make reconcile again."))
     beyond = {check["reconciliation"] for check in failed if not check["can_be_accepted"]}
     if {check["reconciliation"] for check in failed} - beyond:
         lines.append(Text('Is the change genuine? tallystick accept-counts --reason "…" --by "…", then run again.'))
@@ -158,7 +162,7 @@ def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
     return table
 
 
-def footer(runs: list[dict], unusable: int, warehouse: str) -> Group:
+def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str) -> Group:
     run = runs[0]
     trusted = [run for run in runs if run["verdict"] == "trusted"]
     before = max((run["before_as_of"] for run in trusted if run["before_as_of"]), default=None)
@@ -168,12 +172,20 @@ def footer(runs: list[dict], unusable: int, warehouse: str) -> Group:
     unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)
     notes = [f"records without a usable key: {unusable}, in marts.unreconcilable"] if unusable else []
     notes += [f"values that could not be read: {unread}, by side in marts.runs, by column in trust.side_counts"] if unread else []
+    notes += [unmapped(words)] if words else []
     return Group(
         Text(),
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s{since}"),
         *map(Text, notes),
         Text(f"tables: {warehouse}, schema marts: {RELATIONS}"),
     )
+
+
+def unmapped(words: list[dict]) -> str:
+    """Unknown status words, the commonest first."""
+    told = [f"{word['system']} {word['table_name']} {plain(word['word'])!r} ({word['records']:,})" for word in words[:WORDS_SHOWN]]
+    more = [f"{len(words) - WORDS_SHOWN} more in marts.unmapped_words"] if len(words) > WORDS_SHOWN else []
+    return f"status words that seeds/status_map.csv does not know: {', '.join(told + more)}"
 
 
 def freshness(connection: duckdb.DuckDBPyConnection, now: datetime, hours: int) -> tuple[str, bool]:

@@ -43,6 +43,7 @@ def files(side: Side):
         evidence = side.evidence(table, "files")
         evidence.exported_at = manifest.get("exported_at")
         evidence.declared_total = manifest.get("records", {}).get(table)
+        evidence.is_counted_apart = True
         evidence.declared_by = None if evidence.declared_total is None else MANIFEST
         yield dlt.resource(read_table, name=table)(evidence, folder, listing, encoding, columns, side)
 

@@ -60,6 +60,7 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
         column = next(column for column, name in names.items() if name == unknown[0])
         raise not_held(side, evidence, f"{listed} have no property {unknown[0]!r}", column)
     with_archived = side.is_on("archived", False)
+    evidence.is_counted_apart = True
     evidence.declared_total, evidence.declared_by = total(api, evidence, listed), "total of the search"
     evidence.declared_by += ", and the archived as they came" if with_archived else ""
     evidence.page_size_asked = PAGE

@@ -203,7 +203,7 @@ def read_table(side: Side, connection: Connection, database: Database, evidence:
     kinds = {bare(connection, name): database.kinds(code, precision, scale) for name, code, _, _, precision, scale, _ in described}
     refuse_missing(f"{side.system}: {table}", columns, list(kinds))
     evidence.unmapped_columns = ", ".join(sorted(set(kinds) - set(columns)))
-    evidence.declared_total = count(connection, relation)
+    evidence.declared_total, evidence.is_counted_apart = count(connection, relation), True
     evidence.declared_by = f"count(*) in the same {'snapshot' if database.is_snapshot else 'transaction'}"
     quote = connection.dialect.identifier_preparer.quote
     query = f"select {', '.join(map(quote, columns))} from {relation}"

@@ -95,6 +95,17 @@ def test_counts_gives_two_numbers_a_pair_and_publishes_nothing(yesterday):
     assert "contracts: crm 1,238, billing 1,282 in scope; 44 apart" in ran.out
 
 
+def test_status_words_that_nobody_mapped_are_told(world):
+    deals, customers = world.crm / "deals.csv", world.crm / "customers.csv"
+    deals.write_text(deals.read_text().replace(",won,", ",gewonnen,"))
+    customers.write_text(customers.read_text().replace(",trial,", ",\x1b[2Jresting,"))
+    ran = world.run("reconcile")
+    words = world.query("select system, table_name, word, records from marts.unmapped_words order by records")
+    assert ran.code == 4 and [word[:3] for word in words] == [("crm", "customers", "\x1b[2Jresting"), ("crm", "deals", "gewonnen")]
+    resting, won = (word[3] for word in words)
+    assert f"does not know: crm deals 'gewonnen' ({won:,}), crm customers '\N{REPLACEMENT CHARACTER}[2Jresting' ({resting:,})" in ran.out
+
+
 def test_check_sources_tells_what_a_run_would_read_and_keeps_nothing(world):
     looked = world.run("check-sources")
     assert (looked.code, looked.err) == (0, "")

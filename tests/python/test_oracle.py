@@ -34,6 +34,7 @@ LIFTED = {
     "most_unreconcilable_share": 1,
     "most_null_share_rise": 1,
     "most_active_share_change": 1,
+    "least_ended_share_of_other_side": 0,
     "most_share_different": 1,
 }
 

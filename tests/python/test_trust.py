@@ -57,6 +57,17 @@ def deactivate(count: int) -> Change:
     return change
 
 
+def without_ended_in_crm(count: int) -> Change:
+    """As many have ended in both systems, and the CRM's export leaves them out."""
+
+    def change(tables):
+        deactivate(count)(tables)
+        for table, column in (("customers", "status"), ("deals", "stage")):
+            tables["crm"][table] = [row for row in tables["crm"][table] if row[column] not in ("churned", "terminated")]
+
+    return change
+
+
 def differ(count: int) -> Change:
     def change(tables):
         for row in tables["crm"]["customers"][:count]:
@@ -84,6 +95,7 @@ FAILING = {
     "no_implausible_jump": (of(181), {}, ALL_SIDES),
     "sides_are_plausible": (crm_of(59), {}, BOTH),
     "not_page_shaped": (of(100), {}, ALL_SIDES),
+    "ended_records_are_there": (without_ended_in_crm(20), {}, {("customers", "left"), ("contracts", "left")}),
     "at_most_a_tenth_unreconcilable": (blank("customer_number", 13), {}, CUSTOMERS_LEFT),
     "pulled_close_together": (None, evidence(exported_at="2026-03-04T04:01:00Z"), {("customers", "both")}),
     "no_column_went_silent": (blank("email", 25), {}, CUSTOMERS_LEFT),
@@ -101,6 +113,7 @@ PASSING = {
     "no_implausible_drop": (of(96), {}),
     "no_implausible_jump": (of(180), {}),
     "not_page_shaped": (of(100), {"evidence": {table: {"declared_total": 100} for table in project().systems}}),
+    "ended_records_are_there": (deactivate(20), {}),
     "at_most_a_tenth_unreconcilable": (blank("customer_number", 12), {}),
     "pulled_close_together": (None, evidence(exported_at="2026-03-04T04:00:00Z")),
     "no_column_went_silent": (blank("email", 24), {}),
@@ -146,7 +159,7 @@ def test_every_check_has_a_gate_and_a_scenario_here():
         reported = {row["check_name"] for row in engine.rows("from warehouse.marts.trust_checks")}
         assert set(verdicts(engine).values()) == {"trusted"}
     assert reported == set(project().gates) == {*FAILING, "no_slow_erosion"}
-    assert len(reported) == 20
+    assert len(reported) == 21
 
 
 @pytest.mark.parametrize("check", FAILING)
@@ -190,6 +203,15 @@ def test_a_ratio_of_a_handful_means_nothing():
         engine.night(FIRST, **house(range(19)))
         engine.night(SECOND, **house(range(5)))
         assert engine.refusals() == []
+
+
+@pytest.mark.parametrize(("apart", "sides"), [(True, set()), (False, ALL_SIDES)], ids=["apart", "with the list"])
+def test_a_total_excuses_a_round_thousand_only_where_it_is_counted_apart(apart, sides):
+    """Where a list stops at a thousand, so does the total that comes with it."""
+    told = {"declared_total": 1000, "is_counted_apart": apart}
+    with Engine() as engine:
+        engine.night(FIRST, evidence=dict.fromkeys(project().systems, told), **house(range(1000)))
+        assert failed(engine, "not_page_shaped") == sides
 
 
 @pytest.mark.parametrize(

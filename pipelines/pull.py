@@ -11,7 +11,6 @@ from threading import Event, Lock
 
 import dlt
 import duckdb
-from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -68,6 +67,7 @@ def load(side: Side, folder: Path, loading: Lock) -> None:
     """One system into the schema of its name. Sides are read side by side; into the snapshot they go one after the other."""
     side.work.mkdir(parents=True)
     try:
+        source = connector(side)
         pipeline = dlt.pipeline(
             f"tallystick_{side.system}",
             pipelines_dir=str(folder / "dlt"),
@@ -75,12 +75,10 @@ def load(side: Side, folder: Path, loading: Lock) -> None:
             dataset_name=side.system,
             progress=None,
         )
-        pipeline.extract(connector(side)(side), schema=dlt.Schema(side.system), schema_contract={"tables": "evolve", "columns": "evolve"})
+        pipeline.extract(source(side), schema=dlt.Schema(side.system), schema_contract={"tables": "evolve", "columns": "evolve"})
         pipeline.normalize()
         with loading:
             pipeline.load()
-    except TomlProviderReadException as error:
-        raise BadConfiguration(f"A settings file is no TOML: {' '.join(str(error).split())}.") from error
     except PipelineStepFailed as error:
         raise root_cause(error, side.system) from error
     shutil.rmtree(side.work)
@@ -88,6 +86,7 @@ def load(side: Side, folder: Path, loading: Lock) -> None:
 
 def connector(side: Side) -> Callable[[Side], DltSource]:
     """The source that `[sources.<system>] connector` names, imported only here: nobody waits for a library that isn't used."""
+    side.refuse_unknown_words()
     name = side.setting("connector")
     if name not in CONNECTORS:
         raise BadConfiguration(f"sources.{side.system}.connector is {name!r}; there are {', '.join(CONNECTORS)}.")

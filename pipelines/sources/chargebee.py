@@ -41,12 +41,12 @@ def address(side: Side) -> str:
 
 def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Iterator[pyarrow.Table]:
     table, evidence.page_size_asked = evidence.table_name, PAGE
-    path, wrapper = f"api/v2/{table}", WRAPPERS[table]
+    path, wrapper, names = f"api/v2/{table}", WRAPPERS[table], side.names(table, CUSTOM[table])
     first = api.records(api.get(path, {"limit": 1, **NEWEST_FIRST}, evidence), "list", path, evidence)
     newest = [record["id"] for record in unwrapped(first, wrapper, evidence)]
     pages = api.pages(evidence, path, {"limit": PAGE, **OLDEST_FIRST}, "list", following)
     pages = coming_to(newest, (unwrapped(page, wrapper, evidence) for page in pages), evidence)
-    pages = with_custom_fields(side, evidence, pages, None, side.names(table, CUSTOM[table]))
+    pages = with_custom_fields(side, evidence, pages, None, names)
     yield from landed(side, evidence, pages, columns, "no next_offset came, and the newest record had come")
 
 

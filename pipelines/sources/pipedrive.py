@@ -53,12 +53,12 @@ def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str], listed
 
 def custom_fields(side: Side, api: Api, evidence: Pulled, listed: str) -> dict[str, dict]:
     """The field of each column, by its name in Pipedrive or its code. Raises SourceFailed where there is none, or more than one."""
-    reading = Pulled(side.system, f"fields of {listed}", evidence.connector)
+    names, reading = side.names(evidence.table_name, CUSTOM[listed]), Pulled(side.system, f"fields of {listed}", evidence.connector)
     path = f"api/v2/{CUSTOMERS.get(listed, 'dealFields')}"
     known = [field for page in api.pages(reading, path, {"limit": PAGE}, "data", following) for field in page]
     evidence.retries += reading.retries
     found = {}
-    for column, name in side.names(evidence.table_name, CUSTOM[listed]).items():
+    for column, name in names.items():
         fields = [
             field for field in known if field.get("is_custom_field") is True and name in (field.get("field_code"), field.get("field_name"))
         ]

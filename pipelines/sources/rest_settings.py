@@ -16,6 +16,7 @@ from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.sources.api import Api
 from pipelines.sources.landing import text
 from pipelines.sources.side import Side
+from pipelines.sources.words import refuse_unknown
 
 # Without those that begin in the middle or end early (offset, page, maximum_*), or fill a body: only GET is asked.
 OPTIONS = {
@@ -133,6 +134,7 @@ def auth_of(side: Side) -> AuthConfigBase | None:
 
 def listing_of(side: Side, table: str, columns: list[str]) -> Listing:
     where = f"sources.{side.system}.tables.{table}"
+    refuse_unknown(where, SETTINGS)
     if unknown := sorted(set(side.setting(f"tables.{table}", {})) - SETTINGS):
         raise BadConfiguration(f"{where} says {unknown[0]!r}; it may say {', '.join(sorted(SETTINGS))}.")
 

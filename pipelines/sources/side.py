@@ -11,6 +11,7 @@ from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedExcept
 from pipelines import settings
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, Stopped
+from pipelines.sources.words import OF_A_SIDE, OF_AUTH, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,15 @@ class Side:
 
     def names(self, table: str, defaults: dict[str, str]) -> dict[str, str]:
         """What an account calls each column's field: `[sources.<system>.<table>]`, or else the default."""
+        refuse_unknown(self._key(table), defaults)
         return {column: self.setting(f"{table}.{column}", default) for column, default in defaults.items()}
+
+    def refuse_unknown_words(self) -> None:
+        """Raises BadConfiguration where a settings file says of this side what no connector reads, or of a table that it has not."""
+        tables = self.tables()
+        refuse_unknown(f"sources.{self.system}", OF_A_SIDE.union(tables))
+        refuse_unknown(self._key("tables"), tables)
+        refuse_unknown(self._key("auth"), OF_AUTH)
 
     def tables(self, shape: str | None = None) -> dict[str, list[str]]:
         """The columns to land, table by table: the exports' own, or those of `shape`, a system whose records staging turns into them."""

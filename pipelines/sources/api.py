@@ -11,7 +11,7 @@ from http.client import HTTPResponse
 from io import BufferedReader, RawIOBase
 from time import monotonic
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow
@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, sleep_using_event, stop_when_event_set, wait_random
 
 from pipelines.evidence import Pulled
-from pipelines.failures import SourceFailed
+from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.sources.landing import text
 from pipelines.sources.side import Side
 
@@ -67,9 +67,12 @@ class Api:
     """One system's API. Tries again what may pass: 429, 5xx, resets, cut bodies and time-outs; [runtime] request_* sets how often."""
 
     good: tuple[int, ...] = (200,)
+    advice: ClassVar[dict[int, str]] = dict.fromkeys((401, 403), "check that the token is valid, has not expired and may read this")
     most_pages = 100_000  # a list that still goes on is one that never ends
 
-    def __init__(self, side: Side, base_url: str, headers: dict[str, str]):
+    def __init__(self, side: Side, base_url: str, headers: dict[str, str], setting: str = "base_url"):
+        if urlsplit(base_url).scheme not in ("https", "http") or not urlsplit(base_url).hostname:
+            raise BadConfiguration(f"sources.{side.system}.{setting} must be an address that begins with https:// or http://.")
         client = Client(raise_for_status=False, retry_condition=is_cut)
         client.configure()
         self.side, self.base_url, self.session = side, base_url.rstrip("/") + "/", client.session
@@ -103,12 +106,14 @@ class Api:
         try:
             response = self.session.request(method, url, allow_redirects=False, **request)
         except requests.RequestException as error:
-            raise self.failed(evidence, path, f"no whole answer came ({type(error).__name__})") from error
+            host = urlsplit(url).netloc.rpartition("@")[2]
+            raise self.failed(evidence, path, f"no whole answer came from {host} ({type(error).__name__})") from error
         finally:
             evidence.retries += self.attempts() - 1
         if response.status_code not in self.good:
-            advice = "; is the token valid, and may it read this?" if response.status_code in (401, 403) else ""
-            raise self.failed(evidence, path, f"status {response.status_code}{advice}")
+            advice = self.advice.get(response.status_code)
+            raise self.failed(evidence, path, f"status {response.status_code}" + (f"; {advice}" if advice else ""))
+        evidence.bytes += len(response.content)
         return response
 
     def body(self, response: requests.Response, path: str, evidence: Pulled) -> Any:

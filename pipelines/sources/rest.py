@@ -148,7 +148,7 @@ class Reading:
         elif kind == "single_page":
             end = "the settings say that one answer holds the whole list"
         else:
-            end = self.named_end(response, has_named_next)
+            end = self.named_end(response, records, has_named_next)
         if (end is None) != paginator.has_next_page or (end and says_more):
             raise Untold("it says both")
         if end and PaginatorFactory().create_paginator(response)[1] == 1:
@@ -167,7 +167,7 @@ class Reading:
             return f"page {self.evidence.pages + 1} was the last by {self.listing.options['total_path']}"
         return f"nothing came behind record {self.evidence.fetched:,}"
 
-    def named_end(self, response: requests.Response, has_named_next: bool) -> str | None:
+    def named_end(self, response: requests.Response, records: list[dict], has_named_next: bool) -> str | None:
         """An empty name of a next page; or none at all where the settings say so, and another page had one or a total tells."""
         name, found = self.named_next(response)
         if found and found[0] in (None, ""):
@@ -177,7 +177,9 @@ class Reading:
         if found:
             raise Untold(f"{name} is no name of a page")
         if not self.listing.ends_unnamed:
-            raise Untold(f'there is no {name}; if this API leaves it out of the last page, set {self.listing.where}.end = "absent"')
+            # An answer without records may be an error that is told with 200: nobody is to take that for an end.
+            hint = f'; if this API leaves it out of the last page, set {self.listing.where}.end = "absent"' if records else ""
+            raise Untold(f"there is no {name}{hint}")
         if not has_named_next and self.evidence.declared_total is None:
             raise Untold(
                 f"no page had a {name}, which may not be its name; ask for fewer records a page, so that there are two, or name its total"

@@ -119,7 +119,7 @@ def auth_of(side: Side) -> AuthConfigBase | None:
     stated = {name: side.secret(f"auth.{name}") for name in SECRETS[kind]}
     if kind == "oauth2_client_credentials":
         url = side.setting("auth.access_token_url")
-        session = Api(side, url, {}).session
+        session = Api(side, url, {}, "auth.access_token_url").session
         session.max_redirects = 0  # or the client's secret would be sent on
         more = side.setting("auth.access_token_request_data", {})
         token = Token(**stated, access_token_url=url, access_token_request_data=more, session=session)
@@ -189,7 +189,10 @@ def paginator_of(where: str, stated: str) -> tuple[str, dict[str, Any]]:
     if kind not in OPTIONS:
         raise BadConfiguration(f"{where}.paginator is {kind!r}; there are {', '.join(OPTIONS)}.")
     if unknown := sorted(set(options) - OPTIONS[kind]):
-        raise BadConfiguration(f"{where}.paginator has {unknown[0]!r}, which {kind} does not take: {', '.join(sorted(OPTIONS[kind]))}.")
+        place = f" It belongs into [{where}] itself." if unknown[0] in SETTINGS else ""
+        raise BadConfiguration(
+            f"{where}.paginator has {unknown[0]!r}, which {kind} does not take: {', '.join(sorted(OPTIONS[kind]))}.{place}"
+        )
     if (needed := TO_BE_STATED.get(kind)) and needed not in options:
         raise BadConfiguration(f"{where}.paginator must say its {needed}.")
     return kind, options

@@ -64,7 +64,7 @@ def test_all_that_was_created_is_read_page_by_page_what_was_cancelled_too(peer, 
 
 
 def test_a_key_that_it_does_not_take_gives_3(peer, monkeypatch):
-    with pytest.raises(SourceFailed, match=r"customers, page 1, attempt 1: status 401; is the token valid"):
+    with pytest.raises(SourceFailed, match=r"customers, page 1, attempt 1: status 401; check that the token is valid"):
         pull(peer, monkeypatch, SOURCES__BILLING__API_KEY="rk_another")
 
 

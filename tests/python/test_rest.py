@@ -139,7 +139,7 @@ LASTING = {
     "HTML": (text("text/html", b"<html>Down for maintenance</html>"), "the answer is text/html, not JSON"),
     "NaN": (instead(b'{"data": [{"id": NaN}]}'), "NaN is no JSON"),
     "cut behind a record": (instead(b'{"data": [{"id": "1"}'), "no whole JSON"),
-    "401": (refuse(401), "status 401; is the token valid"),
+    "401": (refuse(401), "status 401; check that the token is valid"),
     "404": (refuse(404), "status 404"),
 }
 
@@ -190,6 +190,15 @@ def test_a_lost_link_header_is_no_end(page):
     with served(fake_rest.HeaderLink()) as fake:
         fake.spoil(fake_rest.HeaderLink.path, page, lambda answer: answer.headers.pop("Link"))
         refused(fake.vendor, fake, f"page {page}, ", UNTOLD, 'set sources.crm.tables.customers.end = "absent"')
+
+
+@PAGES
+def test_an_error_that_is_told_as_an_empty_list_is_given_no_hint_to_call_it_an_end(page):
+    with served(fake_rest.JsonLink()) as fake:
+        fake.spoil(fake_rest.JsonLink.path, page, lambda answer: setattr(answer, "content", {"data": [], "error": "no"}))
+        with pytest.raises(SourceFailed, match=UNTOLD) as failure:
+            pull(fake.vendor, fake, "customers")
+    assert "there is no links.following" in str(failure.value) and "absent" not in str(failure.value)
 
 
 def test_where_the_cursor_goes_by_another_name_the_first_page_is_not_the_list(monkeypatch):
@@ -568,6 +577,20 @@ MISTAKES = {
     "another type": ({PAGINATOR: "json_response"}, "tables.customers.paginator is 'json_response'; there are single_page, "),
     "an end of one's own": ({PAGINATOR: '{"type": "page_number", "base_page": 1, "maximum_page": 5}'}, "has 'maximum_page', which"),
     "a start of one's own": ({PAGINATOR: '{"type": "offset", "limit": 5, "offset": 5}'}, "has 'offset', which"),
+    "an end in the paginator": (
+        {PAGINATOR: '{"type": "header_cursor", "end": "absent"}'},
+        "cursor_param. It belongs into [sources.crm.tables.customers] itself.",
+    ),
+    "an address without its scheme": ({"BASE_URL": "api.example.com"}, "sources.crm.base_url must be an address that begins with https://"),
+    "a token's address without its scheme": (
+        {
+            "AUTH__TYPE": "oauth2_client_credentials",
+            "AUTH__CLIENT_ID": "a",
+            "AUTH__CLIENT_SECRET": TOKEN,
+            "AUTH__ACCESS_TOKEN_URL": "a.com",
+        },
+        "sources.crm.auth.access_token_url must be an address that begins with https://",
+    ),
     "no first page": ({PAGINATOR: "page_number"}, "must say its base_page"),
     "no limit": ({PAGINATOR: "offset"}, "must say its limit"),
     "no cursor": ({PAGINATOR: "cursor"}, "must say its cursor_path"),

@@ -52,7 +52,7 @@ def count(progress: Progress) -> list[tuple]:
         with duckdb.connect(folder / SNAPSHOT, read_only=True) as connection:
             refused = connection.execute("select explanation from trust.pull_checks where not passed").fetchall()
             if refused:
-                raise NotTrustworthy(f"The pull was not whole: {refused[0][0]}.", "Nothing was counted; mend the export and run again.")
+                raise NotTrustworthy(f"The pull was not whole: {refused[0][0]}.", "Nothing was counted; mend the source and run again.")
             return connection.execute(
                 """
                 select pairs.reconciliation, left_system, any_value(records_in_scope) filter (side = 'left'),
@@ -194,7 +194,8 @@ class Builder:
             "TZ": "UTC",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.build"],
+            # Where the run fails it is killed, and Python's tracker would tell of what the system takes back anyway.
+            [sys.executable, "-W", "ignore:resource_tracker", "-m", "pipelines.build"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=settings.ROOT,

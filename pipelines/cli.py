@@ -6,14 +6,17 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from pipelines import run, settings, show
-from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, first_line
+from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, SourceFailed, first_line
 from pipelines.progress import shown
+
+if TYPE_CHECKING:
+    from pipelines.look import Look  # it imports dlt, which takes half a second
 
 OPEN_DIFFERENCES = 6
 STALE_AFTER_HOURS = 36
@@ -71,12 +74,21 @@ def check_sources() -> None:
     """Connect to both sides, read a page of each table, tell what is there. Keeps nothing: the first thing to run with credentials."""
     from pipelines.look import looks
 
-    for look in looks():
-        total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
-        told = f"{total} ({look.declared_by})" if look.declared_by else total
-        console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read, {look.columns} columns")
-        if look.without_value:
-            console.print(f"  without a value there: {', '.join(look.without_value)}")
+    try:
+        for look in looks():
+            show_look(look)
+    except SourceFailed as failure:
+        raise SourceFailed(failure.what, "Nothing was touched; mend what it names and run tallystick check-sources again.") from failure
+
+
+def show_look(look: "Look") -> None:
+    total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
+    told = f"{total} ({look.declared_by})" if look.declared_by else total
+    console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read, {look.fields} fields")
+    if look.declared_by and look.declared_total is None:
+        console.print("  a run would not be trusted: a total is to be there, and none came")
+    if look.without_value:
+        console.print(f"  without a value there: {', '.join(look.without_value)}")
 
 
 @app.command()

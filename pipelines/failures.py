@@ -12,6 +12,7 @@ class Failure(Exception):
     way_out = "Nothing was published; mend what it names and run make reconcile again."
 
     def __init__(self, what: str, way_out: str | None = None):
+        self.what = what
         super().__init__(f"{what.removesuffix('.')}. {way_out or self.way_out}")
 
 

@@ -24,7 +24,7 @@ class Look:
     records: int
     declared_total: int | None
     declared_by: str | None
-    columns: int
+    fields: int
     without_value: list[str]
 
 
@@ -46,6 +46,6 @@ def looks() -> Iterator[Look]:
                     records=evidence.fetched,
                     declared_total=evidence.declared_total,
                     declared_by=evidence.declared_by,
-                    columns=page.num_columns,
+                    fields=page.num_columns,
                     without_value=[name for name in page.column_names if page.num_rows and page[name].null_count == page.num_rows],
                 )

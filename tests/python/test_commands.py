@@ -1,10 +1,22 @@
 """The commands as people type them: the sample's story, and what each says and exits with."""
 
+import re
 import subprocess
+import tomllib
+from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import contents
+import tomlkit
+from conftest import ROOT, contents
+from dlt.common.configuration.providers.toml import StringTomlProvider
+
+from pipelines.failures import BadConfiguration
+from pipelines.settings import needed_columns
+from pipelines.sources import words
+from pipelines.sources.side import Side
+
+NOBODY = "http://127.0.0.1:1"
 
 COUNTS = """
     select
@@ -109,13 +121,15 @@ def test_status_words_that_nobody_mapped_are_told(world):
 def test_check_sources_tells_what_a_run_would_read_and_keeps_nothing(world):
     looked = world.run("check-sources")
     assert (looked.code, looked.err) == (0, "")
-    assert "billing subscriptions by files: 1,413 declared (manifest.json), 1,413 records read, 11 columns" in looked.out
+    assert "billing subscriptions by files: 1,413 declared (manifest.json), 1,413 records read, 11 fields" in looked.out
     assert len(looked.out.splitlines()) == 4
     assert not world.state.exists()
     (world.crm / "deals.csv").write_text("contract_number,plan\nK-1,basic\n")
     broken = world.run("check-sources")
     assert broken.code == 3
-    assert broken.says("deals.csv has no column 'customer_number'", "Nothing was published")
+    assert broken.says(
+        "deals.csv has no column 'customer_number'", "Nothing was touched; mend what it names and run tallystick check-sources"
+    )
 
 
 def test_status_is_fresh_within_36_hours_and_stale_after(yesterday):
@@ -319,12 +333,131 @@ def test_a_project_file_that_cannot_be_read_exits_2(yesterday, project, written,
     assert ran.says("dbt_project.yml")
 
 
-def test_settings_that_are_no_toml_exit_2(yesterday, project):
-    yesterday.project = project
-    (yesterday.project / ".dlt/config.toml").write_text("[sources.crm\n")
-    ran = yesterday.reconcile()
+SECRET = "canary-0c1f-secret"  # noqa: S105
+NO_TOML = {
+    "a header cut": ("config", "[sources.crm\n", "at line 1 col 12"),
+    "a text cut": ("secrets", f'[sources.crm]\napi_key = "{SECRET}\n', "at line 2 col "),
+    "without quotes": ("secrets", f"[sources.crm]\n{SECRET}\n", "at line 2 col "),
+    "twice": ("secrets", f"[a]\n{SECRET} = 1\n[a.{SECRET}]\nb = 1\n", "a word may stand there twice"),
+    "Latin-1": ("secrets", "[sources.crm]\napi_key = '\xe9'\n", "is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("command", "mistake"), [("reconcile", "a text cut"), *(("check-sources", mistake) for mistake in NO_TOML)])
+def test_settings_that_are_no_toml_exit_2_and_are_not_quoted(world, project, command, mistake):
+    world.project = project
+    file, content, says = NO_TOML[mistake]
+    (project / f".dlt/{file}.toml").write_text(content, encoding="latin-1")
+    ran = world.run(command)
     assert ran.code == 2
-    assert ran.says("A settings file is no TOML", "config.toml", "at line 1")
+    assert ran.says(f"A settings file is no TOML: .dlt/{file}.toml, ", says)
+    assert SECRET not in ran.out + ran.err
+
+
+MISSPELT = {
+    "a setting": ("archivd = true", "'archivd' in [sources.crm]", "'archived'"),
+    "another": ('headrs = {Prefer = "count=exact"}', "'headrs' in [sources.crm]", "'headers'"),
+    "what customers are": ('customer_are = "companies"', "'customer_are' in [sources.crm]", "'customers_are'"),
+    "a word like no other": ("xyzzy = 1", "'xyzzy' in [sources.crm], which nothing reads. It may say access_token, "),
+    "a table": ("[sources.crm.customer]", "'customer' in [sources.crm]", "'customers'"),
+    "another side's table": ("[sources.crm.subscriptions]", "'subscriptions' in [sources.crm], which"),
+    "tables": ("[sources.crm.table.customers]", "'table' in [sources.crm]", "'tables'"),
+    "a table of sql": ('[sources.crm.tables]\ncustomerz = "a"', "'customerz' in [sources.crm.tables]", "'customers'"),
+    "a table of rest": ("[sources.crm.tables.deal]", "'deal' in [sources.crm.tables]", "'deals'"),
+    "how to sign": ('auth.locaton = "query"', "'locaton' in [sources.crm.auth]", "'location'"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISSPELT)
+def test_a_word_that_nothing_reads_is_told_whichever_connector_is_in_use(monkeypatch, mistake):
+    said, *says = MISSPELT[mistake]
+    monkeypatch.setattr(words, "files", lambda: [StringTomlProvider(f"[sources.crm]\n{said}\n")])
+    with pytest.raises(BadConfiguration) as refusal:
+        Side("crm", Path(), []).refuse_unknown_words()
+    assert all(word in str(refusal.value) for word in says), refusal.value
+
+
+@pytest.mark.parametrize("command", ["reconcile", "check-sources"])
+@pytest.mark.parametrize("file", ["config", "secrets"])
+def test_a_word_that_nothing_reads_exits_2(world, project, command, file):
+    world.project = project
+    stated = project / f".dlt/{file}.toml"
+    said = (stated.read_text() if stated.exists() else "") + "\n[sources.billing.tables]\ncustomerz = 'a'\n"
+    stated.write_text(said)
+    ran = world.run(command)
+    assert ran.code == 2, ran.out + ran.err
+    assert ran.says(
+        f".dlt/{file}.toml says 'customerz' in [sources.billing.tables], which nothing reads; the closest there is is 'customers'"
+    )
+
+
+COLUMNS_MISSPELT = {
+    "hubspot": ("[sources.crm.customers]\nstatsu = 'a'", "'statsu' in [sources.crm.customers]", "'status'"),
+    "pipedrive": ("[sources.crm.customers]\ncompany = 'a'", "'company' in [sources.crm.customers]", "customer_number, email"),
+    "salesforce": ("[sources.crm.customers]\nownr = 'a'", "'ownr' in [sources.crm.customers]", "'owner'"),
+    "rest": ("[sources.crm.tables.customers.columns]\nbogus_column = 'a'", "'bogus_column' in [sources.crm.tables.customers.columns]"),
+}
+OF_REST = {"PATH": "a", "DATA_SELECTOR": "$", "PAGINATOR": "single_page"}
+
+
+@pytest.mark.parametrize("connector", COLUMNS_MISSPELT)
+def test_a_column_that_the_table_does_not_have_is_told_before_anything_is_asked(world, project, connector):
+    world.project = project
+    content, *says = COLUMNS_MISSPELT[connector]
+    (project / ".dlt/secrets.toml").write_text(content + "\n")
+    names = ("ACCESS_TOKEN", "API_TOKEN", "CLIENT_ID", "CLIENT_SECRET")
+    settings = {"CONNECTOR": connector, "BASE_URL": NOBODY, "AUTH__TYPE": "none"} | dict.fromkeys(names, "a")
+    settings |= {f"TABLES__{table}__{name}": value for table in ("CUSTOMERS", "DEALS") for name, value in OF_REST.items()}
+    ran = world.reconcile(**{f"SOURCES__CRM__{name}": value for name, value in settings.items()}, RUNTIME__REQUEST_MAX_ATTEMPTS="1")
+    assert ran.code == 2, ran.out + ran.err
+    assert ran.says(*says)
+
+
+DOCUMENTED = [
+    (path.stem, system)
+    for path in sorted((ROOT / "docs/sources").glob("*.md"))
+    for system in ("crm", "billing")
+    if f"[sources.{system}]" in path.read_text()
+]
+
+
+@pytest.mark.parametrize(("page", "system"), DOCUMENTED, ids=["-".join(pair) for pair in DOCUMENTED])
+def test_the_settings_that_the_documentation_shows_are_taken(world, project, page, system):
+    """As far as the first address, where nobody answers."""
+    world.project = project
+    stated = {}
+    for block in re.findall(r"```toml\n(.*?)```", (ROOT / f"docs/sources/{page}.md").read_text(), re.S):
+        merge(stated, tomllib.loads(block).get("sources", {}).get(system, {}))
+    if page == "rest":  # it shows one table, and that the other is like it
+        shown = next(table for table in stated["tables"].values() if table)
+        of_any = {name: value for name, value in shown.items() if name != "columns"}
+        stated["tables"] |= {table: of_any for table in needed_columns(system) if not stated["tables"].get(table)}
+    (project / ".dlt/secrets.toml").write_text(tomlkit.dumps({"sources": {system: stated}}).replace("…", ""))
+    elsewhere = {"BASE_URL": NOBODY, "CONNECTOR": stated["connector"], "AUTH__API_KEY": "a"}
+    elsewhere |= {"CREDENTIALS": "sqlite:////nowhere"} if page == "sql" else {}
+    ran = world.run(
+        "check-sources",
+        RUNTIME__REQUEST_MAX_ATTEMPTS="1",
+        **{f"SOURCES__{system.upper()}__{name}": value for name, value in elsewhere.items()},
+    )
+    assert ran.code == (0 if page == "files" else 3), ran.out + ran.err
+    assert page in ("files", "sql") or "no whole answer came from 127.0.0.1:1 (ConnectionError)" in ran.err, ran.err
+
+
+def merge(into: dict, more: dict) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and name in into:
+            merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def test_an_address_without_its_scheme_exits_2_and_is_not_shown(world):
+    settings = {"CONNECTOR": "stripe", "API_KEY": "a", "BASE_URL": f"user:{SECRET}@api.example.com"}
+    ran = world.reconcile(**{f"SOURCES__BILLING__{name}": value for name, value in settings.items()})
+    assert ran.code == 2
+    assert ran.says("sources.billing.base_url must be an address that begins with https:// or http://")
+    assert SECRET not in ran.err
 
 
 def test_status_beside_somebody_who_writes_says_so(yesterday):

@@ -264,7 +264,7 @@ def test_over_tls_it_is_the_same_and_who_signed_is_asked(monkeypatch, quick, who
         context.load_cert_chain(certificate)
         fake.server.socket = context.wrap_socket(fake.server.socket, server_side=True)
         fake.url = fake.url.replace("http://", "https://")
-        refused(api, fake, "no whole answer came (SSLError)")
+        refused(api, fake, "no whole answer came from 127.0.0.1:")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_suffix(".crt")))
         assert pull(api, fake, "customers").customers == whole[api.name]
         within_its_time(quick, "drip headers")
@@ -329,8 +329,8 @@ LASTING = {
     "end told by null": (nobody_said(None), NO_END, 1),
     "end told by 0": (nobody_said(0), NO_END, 1),
     "end told by a word": (nobody_said("false"), NO_END, 1),
-    "401": (lambda _: refuse(401), "status 401; is the token valid", 1),
-    "403": (lambda _: refuse(403), "status 403; is the token valid", 1),
+    "401": (lambda _: refuse(401), "status 401; check that the token is valid, has not expired and may read this. ", 1),
+    "403": (lambda _: refuse(403), "status 403; check that the token is valid, has not expired and may read this. ", 1),
     "404": (lambda _: refuse(404), "status 404", 1),
 }
 
@@ -419,14 +419,15 @@ def test_netrc_does_not_put_its_own_credentials_in_the_tokens_place(tmp_path, mo
 def test_nobody_answers(api):
     with served(api) as fake:
         pass
-    refused(api, fake, f"attempt {ATTEMPTS}: no whole answer came")
+    refused(api, fake, f"attempt {ATTEMPTS}: no whole answer came from {fake.url.removeprefix('http://')} (ConnectionError)")
 
 
 @APIS
 def test_the_token_is_not_taken(api):
     with served(api) as fake:
         fake.token = TOKEN[::-1]
-        refused(api, fake, "page 1, attempt 1: status 401; is the token valid, and may it read this?")
+        advice = "client_id and client_secret" if api is SALESFORCE else "that the token is valid, has not expired and may read this"
+        refused(api, fake, f"page 1, attempt 1: status 401; check {advice}")
 
 
 @APIS
@@ -504,11 +505,17 @@ def test_a_next_page_on_another_host_is_not_asked_for(page):
 
 HANDED_OUT = {
     "a redirect": (lambda other: refuse(307, Location=f"{other.url}{SIGN_IN}"), "status 307"),
-    "a refusal": (lambda _: refuse(400), "status 400"),
+    "a refusal": (lambda _: refuse(400), "status 400; check client_id and client_secret, and that the app's client credentials flow"),
     "HTML": (lambda _: text("text/html", b"<html>Log in</html>"), "the answer is text/html, not JSON"),
     "no token": (lambda _: lambda answer: answer.content.pop("access_token"), "there is no access_token in the answer"),
     "null": (lambda _: lambda answer: answer.content.update(access_token=None), "there is no access_token in the answer"),
 }
+
+
+def test_salesforce_is_signed_in_to_once_and_without_a_token():
+    with served(SALESFORCE) as fake:
+        pull(SALESFORCE, fake)
+    assert ["authorization" in request.headers for request in fake.requests if request.path == SIGN_IN] == [False]
 
 
 @pytest.mark.parametrize("fault", HANDED_OUT)
@@ -1116,8 +1123,8 @@ EVIDENCE = {
     ],
 }
 LOOK = {
-    "salesforce": "crm customers by salesforce: 1,366 declared (totalSize of the query), 500 records read, 9 columns",
-    "pipedrive": "crm customers by pipedrive: no declared total, 500 records read, 10 columns",
+    "salesforce": "crm customers by salesforce: 1,366 declared (totalSize of the query), 500 records read, 9 fields",
+    "pipedrive": "crm customers by pipedrive: no declared total, 500 records read, 10 fields",
 }
 
 
@@ -1147,7 +1154,7 @@ def test_another_crms_secret_is_in_no_byte_of_a_run_and_of_one_that_fails(other,
         failing = Account(world, crm, other.billing)
         ran = failing.reconcile()
     assert ran.code == 3
-    assert ran.says("page 2, attempt 1: status 401; is the token valid, and may it read this?")
+    assert ran.says("page 2, attempt 1: status 401; check that the token is valid")
     assert TOKEN not in ran.out + ran.err
     written = [path for path in world.folder.rglob("*") if path.is_file()]
     assert {"warehouse.duckdb", "snapshot.duckdb", "dbt.log", "out.txt"} <= {path.name for path in written}
@@ -1177,10 +1184,21 @@ def test_a_first_look_reads_one_page_of_each_list_and_tells_its_total(account):
     before = len(account.crm.requests), account.world.fingerprint()
     looked = account.run("check-sources")
     assert (looked.code, looked.err) == (0, "")
-    assert "crm customers by hubspot: 1,366 declared (total of the search), 100 records read, 9 columns" in looked.out
-    assert "billing customers by stripe: no declared total, 100 records read, 7 columns" in looked.out
+    assert "crm customers by hubspot: 1,366 declared (total of the search), 100 records read, 9 fields" in looked.out
+    assert "billing customers by stripe: no declared total, 100 records read, 7 fields" in looked.out
     # Two tables, and for each its properties, its total and one page.
     assert (len(account.crm.requests) - before[0], account.world.fingerprint()) == (6, before[1])
+
+
+def test_a_first_look_at_a_total_that_does_not_come_says_that_it_would_not_be_trusted(account):
+    for number in (1, 2):
+        account.crm.spoil(SEARCH, account.crm.asked[SEARCH] + number, lambda answer: answer.content.update(total=None), times=1)
+    looked = account.run("check-sources")
+    assert (looked.code, looked.err) == (0, "")
+    customers, told, *others = looked.out.splitlines()[2:]
+    assert "crm customers by hubspot: no declared total (total of the search), " in customers
+    assert told.strip() == "a run would not be trusted: a total is to be there, and none came"
+    assert not any("not be trusted" in line for line in others)
 
 
 def test_the_evidence_of_a_pull_is_kept(account):
@@ -1188,16 +1206,16 @@ def test_the_evidence_of_a_pull_is_kept(account):
         evidence = snapshot.execute(
             """
             select system, table_name, connector, pages, page_size_asked, page_size_served, declared_by, declared_total, declared_after,
-                landed, end_seen, end_evidence, retries
+                landed, end_seen, end_evidence, retries, bytes > 100 * landed
             from pulls.tables order by all
             """
         ).fetchall()
     search, unnamed, more = "total of the search", "no next page was named", "has_more was false"
     assert evidence == [
-        ("billing", "customers", "stripe", 13, 100, 100, None, None, None, 1293, True, more, 0),
-        ("billing", "subscriptions", "stripe", 15, 100, 100, None, None, None, 1413, True, more, 0),
-        ("crm", "customers", "hubspot", 14, 100, 100, search, 1366, 1366, 1366, True, unnamed, 0),
-        ("crm", "deals", "hubspot", 15, 100, 100, search, 1446, 1446, 1446, True, unnamed, 0),
+        ("billing", "customers", "stripe", 13, 100, 100, None, None, None, 1293, True, more, 0, True),
+        ("billing", "subscriptions", "stripe", 15, 100, 100, None, None, None, 1413, True, more, 0, True),
+        ("crm", "customers", "hubspot", 14, 100, 100, search, 1366, 1366, 1366, True, unnamed, 0, True),
+        ("crm", "deals", "hubspot", 15, 100, 100, search, 1446, 1446, 1446, True, unnamed, 0, True),
     ]
 
 
@@ -1282,7 +1300,7 @@ def test_a_server_cut_off_after_page_one_gives_3_and_the_token_is_in_no_byte(tom
     tomorrow.billing.spoil(CUSTOMERS, 2, sent("reset"))
     ran = tomorrow.reconcile()
     assert (ran.code, tomorrow.world.fingerprint()) == (3, before)
-    assert ran.says("page 2, attempt 5: no whole answer came")
+    assert ran.says("page 2, attempt 5: no whole answer came from 127.0.0.1:")
     assert TOKEN not in ran.out + ran.err
     written = [path for path in tomorrow.world.folder.rglob("*") if path.is_file()]
     names = {path.name for path in written}
@@ -1306,6 +1324,7 @@ def test_an_api_that_refuses_gives_3_and_leaves_what_is_published(tomorrow):
     ran = tomorrow.reconcile(RUNTIME__REQUEST_MAX_ATTEMPTS="2")
     assert (ran.code, tomorrow.world.fingerprint()) == (3, before)
     assert ran.says("billing: v1/subscriptions, page 15, attempt 2: status 503")
+    assert len(ran.err.splitlines()) == 1, ran.err
 
 
 def test_what_an_api_tells_wrongly_gives_4_and_opens_and_closes_nothing(tomorrow):

@@ -2,13 +2,14 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import duckdb
 import pytest
 import tomlkit
-from conftest import ROOT, contents
+from conftest import ROOT, contents, new_world
 from dlt.common.configuration.providers.toml import StringTomlProvider
 
 from pipelines.failures import BadConfiguration
@@ -502,3 +503,24 @@ def test_the_hint_to_accept_is_given_for_the_pairs_that_can_be(yesterday):
     assert "contracts: pull_finished" in ran.out
     assert "Is the change genuine? tallystick accept-counts" in ran.out
     assert ran.err.count("assert_both_pulls_were_read_to_their_end") == 1, "a line a gate"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from pipelines.run import Builder
+lock = os.open(sys.argv[1] + "/lock", os.O_CREAT)
+with Builder(Path(sys.argv[1]), lock) as builder:
+    builder.gates()
+    raise SystemExit("the one sentence")
+"""
+
+
+def test_where_the_run_fails_the_dbt_process_that_is_killed_leaves_no_words(project, tmp_path):
+    """What tells of leaked semaphores is a process of Python's own, which outlives it."""
+    world = new_world(tmp_path / "world", project)
+    environment = world.environment()
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=project, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert killed.stderr == "the one sentence\n"

@@ -1315,7 +1315,7 @@ def test_where_one_side_fails_the_other_is_not_waited_for(tomorrow):
     ran = tomorrow.reconcile(RUNTIME__REQUEST_MAX_RETRY_DELAY="900")
     assert ran.code == 3
     assert ran.says("billing: v1/customers, page 1, attempt 1: status 401")
-    assert len([request for request in tomorrow.crm.requests if request.path.startswith(CONTACTS + "?")]) <= 2
+    assert len([request for request in tomorrow.crm.requests if request.path.startswith(CONTACTS + "?")]) <= 3  # once more after it woke
 
 
 def test_an_api_that_refuses_gives_3_and_leaves_what_is_published(tomorrow):

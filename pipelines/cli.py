@@ -84,7 +84,8 @@ def check_sources() -> None:
 def show_look(look: "Look") -> None:
     total = "no declared total" if look.declared_total is None else f"{look.declared_total:,} declared"
     told = f"{total} ({look.declared_by})" if look.declared_by else total
-    console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read, {look.fields} fields")
+    console.print(f"{look.system} {look.table} by {look.connector}: {told}, {look.records:,} records read")
+    console.print(f"  fields: {', '.join(look.fields)}")
     if look.declared_by and look.declared_total is None:
         console.print("  a run would not be trusted: a total is to be there, and none came")
     if look.without_value:

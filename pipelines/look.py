@@ -24,7 +24,7 @@ class Look:
     records: int
     declared_total: int | None
     declared_by: str | None
-    fields: int
+    fields: list[str]
     without_value: list[str]
 
 
@@ -46,6 +46,6 @@ def looks() -> Iterator[Look]:
                     records=evidence.fetched,
                     declared_total=evidence.declared_total,
                     declared_by=evidence.declared_by,
-                    fields=page.num_columns,
+                    fields=page.column_names,
                     without_value=[name for name in page.column_names if page.num_rows and page[name].null_count == page.num_rows],
                 )

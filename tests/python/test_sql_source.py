@@ -161,7 +161,7 @@ def test_the_whole_side_is_read_and_the_evidence_says_how(server, side):
 def test_a_first_look_reads_a_few_records_and_counts_all(server, world):
     looked = world.run("check-sources", **from_database(server.url))
     assert (looked.code, looked.err) == (0, "")
-    assert "crm customers by sql: 1,366 declared (count(*) in the same snapshot), 100 records read, 8 fields" in looked.out
+    assert "crm customers by sql: 1,366 declared (count(*) in the same snapshot), 100 records read" in looked.out
 
 
 def test_where_the_other_side_has_failed_no_more_is_read(server, side, monkeypatch):

@@ -35,7 +35,7 @@ select
     case
         when not coalesce(checks.passed, false) and acceptances.accepted_by is not null
             then checks.explanation || ' (accepted by ' || acceptances.accepted_by || ': ' || acceptances.reason || ')'
-        else checks.explanation
+        else coalesce(checks.explanation, 'nothing came to judge by')
     end as explanation
 from {{ checks }} as checks
 cross join this_run

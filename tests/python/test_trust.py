@@ -171,6 +171,7 @@ def test_past_its_limit_the_check_fails_and_its_pair_is_not_trusted(one_trusted_
     assert {pair for pair, verdict in verdicts(engine).items() if verdict == "not trustworthy"} >= pairs
     before, now = one_trusted_night[2], engine.rows("from warehouse.marts.discrepancy_history order by all")
     assert [row for row in now if row["reconciliation"] in pairs] == [row for row in before if row["reconciliation"] in pairs]
+    assert engine.rows("from snapshot.trust.checks where explanation is null") == []
     told = engine.rows("from snapshot.trust.checks where check_name = ? and not passed", check)
     assert len(told) == len(expected) and all(row["explanation"] for row in told)
 

@@ -88,9 +88,9 @@ checks as (
         round(ended_share, 4),
         round(least_ended_share, 4),
         passed,
-        format('{:.1f} % of the records of {} have ended, ', 100 * coalesce(ended_share, 0), system)
-        || format('{:.1f} % of the other side; ', 100 * coalesce(other_ended_share, 0))
-        || format('at least {:.1f} % are expected, or they were filtered out', 100 * coalesce(least_ended_share, 0))
+        format('{:.1f} % of the records of {} have ended, ', 100 * ended_share, system)
+        || format('{:.1f} % of the other side; ', 100 * other_ended_share)
+        || format('at least {:.1f} % are expected, or they were filtered out', 100 * least_ended_share)
     from ended
 
 ),

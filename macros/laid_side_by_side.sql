@@ -1,16 +1,41 @@
-{# The join of reconcile(): every record read again falls into one bucket, a row a differing field. #}
-{% macro laid_side_by_side(fields) -%}
+{# The join of reconcile(): every record read again falls into one bucket, a row a differing field. Beside both sides as they are
+   stands what each held in the pair's last trusted run, for whoever judges the difference. #}
+{% macro laid_side_by_side(fields, slices) -%}
 joined as (
 
     select
         coalesce(left_record.record_key, right_record.record_key) as record_key,
         left_record.record_key is not null as in_left,
         right_record.record_key is not null as in_right,
-        coalesce(left_record.counts, false) or coalesce(right_record.counts, false) as is_in_scope,
+        coalesce(left_record.counts, false) as left_in_scope,
+        coalesce(right_record.counts, false) as right_in_scope,
         left_record.updated_at as left_updated_at,
         right_record.updated_at as right_updated_at,
+        left_record.record_created_at::timestamptz as left_created_at,
+        right_record.record_created_at::timestamptz as right_created_at,
         coalesce(left_record.record_value, right_record.record_value) as value_at_risk,
         case when left_record.record_value is null then right_record.record_currency else left_record.record_currency end as currency,
+        coalesce(left_record.record_email, right_record.record_email)::varchar as stated_email,
+        coalesce(left_record.record_name, right_record.record_name)::varchar as stated_name,
+        [
+            {%- for slice in slices %}
+            {slice: '{{ slice }}', value: coalesce(left_record.{{ slice }}, right_record.{{ slice }})::varchar},
+            {%- endfor %}
+            {
+                slice: 'creation week',
+                value: strftime(date_trunc('week', coalesce(left_record.record_created_at, right_record.record_created_at)::timestamptz), '%Y-%m-%d')
+            }
+        ] as slices,
+        case
+            when coalesce(left_record.record_key, right_record.record_key) not in (select record_key from unusable_keys_before)
+                then last_trusted.as_of
+        end as before_as_of,
+        left_before.record_key is not null as in_left_before,
+        right_before.record_key is not null as in_right_before,
+        coalesce(left_before.counts, false) as left_in_scope_before,
+        coalesce(right_before.counts, false) as right_in_scope_before,
+        left_before.updated_at as left_updated_before,
+        right_before.updated_at as right_updated_before,
         [
             {%- for field in fields %}
             {{ compared_field(field) }}{{ ',' if not loop.last }}
@@ -18,6 +43,9 @@ joined as (
         ] as compared
     from left_usable as left_record
     full outer join right_usable as right_record on left_record.record_key = right_record.record_key
+    left join left_before on left_before.record_key = coalesce(left_record.record_key, right_record.record_key)
+    left join right_before on right_before.record_key = coalesce(left_record.record_key, right_record.record_key)
+    left join last_trusted on true
 
 ),
 
@@ -26,25 +54,30 @@ classified as (
     select
         *,
         case
-            when not is_in_scope then 'out_of_scope'
+            when not left_in_scope and not right_in_scope then 'out_of_scope'
             when not in_right then 'left_only'
             when not in_left then 'right_only'
             when list_contains([c.state for c in compared], 'differs') then 'conflict'
             else 'matched'
-        end as bucket
+        end as bucket,
+        not list_contains([c.state_before for c in compared], 'differs') as agreed_before
     from joined
 
 ),
 
+-- A row for the record, or for each field that does not agree; and for each on which both sides agreed before and agree now, on
+-- something else.
 read_again as (
 
     select
-        * exclude (compared, is_in_scope),
+        * exclude (compared),
         unnest(
-            case
-                when bucket = 'conflict' then [c for c in compared if c.state != 'agrees']
-                else [{field: '', left_value: null, right_value: null, state: bucket}]
-            end
+            case when bucket = 'conflict' then [c for c in compared if c.state != 'agrees'] else [{{ whole_record() }}] end
+            || [
+                c for c in compared
+                if c.state = 'agrees' and c.state_before = 'agrees' and in_left and in_right
+                    and c.left_compared is distinct from c.left_before and c.right_compared is distinct from c.right_before
+            ]
         ) as compared
     from classified
 
@@ -57,24 +90,48 @@ read_again as (
     {%- else -%} false {%- endif -%}
 {%- endmacro %}
 
+{# agrees, differs, or not_compared. #}
+{% macro agreement(left, right, field) -%}
+    {%- set left_canonical, right_canonical = normalised(left ~ '.' ~ field.field, field.normalise), normalised(right ~ '.' ~ field.field, field.normalise) -%}
+    case
+            when {{ unreadable(left, field) }} or {{ unreadable(right, field) }} then 'differs'
+            {%- if field.same %}
+            when {{ left }}.{{ field.same }} is distinct from {{ right }}.{{ field.same }} then 'not_compared'
+            {%- endif %}
+            {%- if field.tolerance %}
+            when abs({{ left_canonical }} - {{ right_canonical }}) <= {{ field.tolerance }} then 'agrees'
+            {%- endif %}
+            when {{ left_canonical }} is distinct from {{ right_canonical }} then 'differs'
+            else 'agrees'
+        end
+{%- endmacro %}
+
 {% macro compared_field(field) -%}
-    {%- set left, right = normalised('left_record.' ~ field.field, field.normalise), normalised('right_record.' ~ field.field, field.normalise) -%}
     {%- set shown = field.stated or field.field -%}
     {
         field: '{{ field.field }}',
-        left_value: left_record.{{ shown }}::varchar,
-        right_value: right_record.{{ shown }}::varchar,
-        state: case
-            when {{ unreadable('left_record', field) }} or {{ unreadable('right_record', field) }} then 'differs'
-            {%- if field.same %}
-            when left_record.{{ field.same }} is distinct from right_record.{{ field.same }} then 'not_compared'
-            {%- endif %}
-            {%- if field.tolerance %}
-            when abs({{ left }} - {{ right }}) <= {{ field.tolerance }} then 'agrees'
-            {%- endif %}
-            when {{ left }} is distinct from {{ right }} then 'differs'
-            else 'agrees'
+        {%- for side in ('left', 'right') %}
+        {{ side }}_value: {{ side }}_record.{{ shown }}::varchar,
+        {{ side }}_compared: ({{ normalised(side ~ '_record.' ~ field.field, field.normalise) }})::varchar,
+        {{ side }}_is_unreadable: {{ unreadable(side ~ '_record', field) }},
+        {{ side }}_value_before: {{ side }}_before.{{ shown }}::varchar,
+        {{ side }}_before: ({{ normalised(side ~ '_before.' ~ field.field, field.normalise) }})::varchar,
+        {%- endfor %}
+        state: {{ agreement('left_record', 'right_record', field) }},
+        state_before: case
+            when left_before.record_key is null or right_before.record_key is null then 'absent'
+            else {{ agreement('left_before', 'right_before', field) }}
         end
     }
 {%- endmacro %}
 
+{% macro whole_record() -%}
+    {
+        field: '',
+        {%- for side in ('left', 'right') %}
+        {{ side }}_value: null, {{ side }}_compared: null, {{ side }}_is_unreadable: false, {{ side }}_value_before: null, {{ side }}_before: null,
+        {%- endfor %}
+        state: bucket,
+        state_before: null
+    }
+{%- endmacro %}

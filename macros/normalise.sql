@@ -15,6 +15,10 @@
 {% macro normalise_text(value) -%} {{ trimmed(value) }} {%- endmacro %}
 {% macro normalise_caseless(value) -%} lower({{ trimmed(value) }}) {%- endmacro %}
 {% macro normalise_identifier(value) -%} upper({{ trimmed(value) }}) {%- endmacro %}
+{# An address as its owner may write it elsewhere: caseless, without what follows a +. What has no @ is none. #}
+{% macro normalise_email(value) -%}
+    regexp_replace(nullif(regexp_extract({{ normalise_caseless(value) }}, '^[^@]+@[^@]+$'), ''), '[+][^@]*@', '@')
+{%- endmacro %}
 {% macro normalise_exact(value) -%} {{ value }} {%- endmacro %}
 
 {% macro normalised(value, normalise) -%}

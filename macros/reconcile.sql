@@ -12,17 +12,32 @@ Args:
                     `same` (another field that must agree before this one can be compared).
     lag_hours:      how long the sync may take.
     scope:          an expression over a side's columns; a record counts while it holds on at least one side.
+    status:         the field that holds a mapped status word: what can't be read there is a word nobody mapped.
     value, currency: columns that say what a record is worth.
+    created:        the column that says when a record was made.
+    email, name:    columns by which a record that stands on one side alone may be known on the other under another key.
+    slices:         columns of few values by which new differences are told apart.
 Rows: one a differing field or one-sided, unreconcilable or watched record; all other records are only counted (`records`).
 Cost: both sides are read twice. The first pass hashes the canonical fields and groups by the key's hash: about 100 bytes a key,
-spilled to disk past the memory limit. The second reads again only what differs, repeats a key or has an open difference.
+spilled to disk past the memory limit. The second reads again only what differs, repeats a key, has an open difference or changed
+since the last trusted run, and beside it what that run saw of the same keys.
 #}
-{% macro reconcile(reconciliation, left, right, key, fields, lag_hours, scope='is_in_scope', value='null', currency='null') %}
+{% macro reconcile(
+    reconciliation, left, right, key, fields, lag_hours,
+    scope='is_in_scope', status='status', value='null', currency='null', created='null', email='null', name='null', slices=[]
+) %}
+{%- set columns = {'value': value, 'currency': currency, 'created_at': created, 'email': email, 'name': name} %}
 with
 
 comparable_pair as (
 
     select reconciliation from {{ ref('comparable_pairs') }} where reconciliation = '{{ reconciliation }}'
+
+),
+
+last_trusted as (
+
+    select as_of, as_of - to_seconds({{ lag_hours * 3600 }}) as touched_since from {{ before(reconciliation, ref('this_run')) }}
 
 ),
 
@@ -36,26 +51,33 @@ key_map as (
 
 left_side as not materialized (
 
-    select coalesce(key_map.right_key, {{ normalise_identifier('side.' ~ key) }}) as record_key, side.*
-    from {{ left }} as side
-    left join key_map on key_map.left_key = {{ normalise_identifier('side.' ~ key) }}
-    where exists (select 1 from comparable_pair)
+    {{ keyed_by_right(left, key) }}
 
 ),
 
 right_side as not materialized (
 
-    select {{ normalise_identifier('side.' ~ key) }} as record_key, side.*
-    from {{ right }} as side
-    where exists (select 1 from comparable_pair)
+    {{ keyed(right, key) }}
+
+),
+
+left_side_before as not materialized (
+
+    {{ keyed_by_right(before(reconciliation, left), key) }}
+
+),
+
+right_side_before as not materialized (
+
+    {{ keyed(before(reconciliation, right), key) }}
 
 ),
 
 {{ settled_keys(reconciliation, fields, scope) }},
 
-{{ records_read_again(scope, value, currency) }},
+{{ records_read_again(scope, columns) }},
 
-{{ laid_side_by_side(fields) }},
+{{ laid_side_by_side(fields, slices) }},
 
 unreconcilable as (
 
@@ -76,9 +98,11 @@ only_counted as (
 buckets as (
 
     select
-        bucket, record_key, in_left, in_right, 1 as records,
-        compared.field, compared.left_value, compared.right_value, compared.state,
-        left_updated_at, right_updated_at, value_at_risk, currency, null as reason, null as record
+        * exclude (compared, stated_email, stated_name),
+        case when compared.field != '' and compared.state = 'agrees' then 0 else 1 end as records,
+        case when bucket in ('left_only', 'right_only') then {{ normalise_email('stated_email') }} end as match_email,
+        case when bucket in ('left_only', 'right_only') then stated_name end as match_name,
+        unnest(compared)
     from read_again
     union all by name
     select 'unreconcilable' as bucket, record_key, in_left, in_right, 1 as records, '' as field, reason, record
@@ -91,21 +115,40 @@ buckets as (
 
 select
     '{{ reconciliation }}' as reconciliation,
-    bucket::varchar as bucket,
-    record_key::varchar as record_key,
-    in_left,
-    in_right,
-    records::bigint as records,
-    field::varchar as field,
-    state::varchar as state,
-    left_value::varchar as left_value,
-    right_value::varchar as right_value,
-    left_updated_at::timestamptz as left_updated_at,
-    right_updated_at::timestamptz as right_updated_at,
-    value_at_risk::decimal(38, 8) as value_at_risk,
-    currency::varchar as currency,
-    reason::varchar as reason,
-    record::varchar as record,
+    {% for name, type in comparison_columns().items() -%}
+    {{ name }}::{{ type }} as {{ name }},
+    {% endfor -%}
+    (field = '{{ status }}') as is_status,
     {{ lag_hours }}::double as lag_hours
 from buckets
+{% endmacro %}
+
+{% macro keyed(side, key) -%}
+    select {{ normalise_identifier('side.' ~ key) }} as record_key, side.*
+    from {{ side }} as side
+    where exists (select 1 from comparable_pair)
+{%- endmacro %}
+
+{# The crosswalk says which left key is which right key. #}
+{% macro keyed_by_right(side, key) -%}
+    select coalesce(key_map.right_key, {{ normalise_identifier('side.' ~ key) }}) as record_key, side.*
+    from {{ side }} as side
+    left join key_map on key_map.left_key = {{ normalise_identifier('side.' ~ key) }}
+    where exists (select 1 from comparable_pair)
+{%- endmacro %}
+
+{% macro comparison_columns() %}
+    {%- set left_and_right = {
+        '_value': 'varchar', '_compared': 'varchar', '_is_unreadable': 'boolean', '_value_before': 'varchar', '_before': 'varchar',
+        '_updated_at': 'timestamptz', '_updated_before': 'timestamptz', '_created_at': 'timestamptz',
+        '_in_scope': 'boolean', '_in_scope_before': 'boolean',
+    } -%}
+    {%- set columns = {
+        'bucket': 'varchar', 'record_key': 'varchar', 'in_left': 'boolean', 'in_right': 'boolean', 'records': 'bigint', 'field': 'varchar',
+        'state': 'varchar', 'value_at_risk': 'decimal(38, 8)', 'currency': 'varchar', 'slices': 'struct(slice varchar, value varchar)[]',
+        'match_email': 'varchar', 'match_name': 'varchar', 'before_as_of': 'timestamptz', 'in_left_before': 'boolean',
+        'in_right_before': 'boolean', 'agreed_before': 'boolean', 'state_before': 'varchar', 'reason': 'varchar', 'record': 'varchar',
+    } -%}
+    {%- for side in ('left', 'right') %}{% for name, type in left_and_right.items() %}{% do columns.update({side ~ name: type}) %}{% endfor %}{% endfor -%}
+    {{ return(columns) }}
 {% endmacro %}

@@ -1,14 +1,26 @@
 {# Second pass of reconcile(): the records of unsettled keys, and which of those keys can be laid beside anything. #}
-{% macro records_read_again(scope, value, currency) -%}
+{% macro records_read_again(scope, columns) -%}
 left_records as materialized (
 
-    {{ records_to_read('left_side', scope, value, currency) }}
+    {{ records_to_read('left_side', scope, columns) }}
 
 ),
 
 right_records as materialized (
 
-    {{ records_to_read('right_side', scope, value, currency) }}
+    {{ records_to_read('right_side', scope, columns) }}
+
+),
+
+left_records_before as materialized (
+
+    {{ records_to_read('left_side_before', scope, columns) }}
+
+),
+
+right_records_before as materialized (
+
+    {{ records_to_read('right_side_before', scope, columns) }}
 
 ),
 
@@ -31,15 +43,37 @@ right_usable as (
 
     select * from right_records where not is_unusable and record_key not in (select record_key from unusable_keys where record_key is not null)
 
+),
+
+-- A key that stood twice then says nothing of before.
+unusable_keys_before as (
+
+    select record_key from left_records_before where record_key is not null and copies > 1
+    union
+    select record_key from right_records_before where record_key is not null and copies > 1
+
+),
+
+left_before as (
+
+    select * from left_records_before where copies = 1
+
+),
+
+right_before as (
+
+    select * from right_records_before where copies = 1
+
 )
 {%- endmacro %}
 
-{% macro records_to_read(side, scope, value, currency) -%}
+{% macro records_to_read(side, scope, columns) -%}
     select
         *,
         {{ scope }} as counts,
-        {{ value }} as record_value,
-        {{ currency }} as record_currency,
+        {%- for name, expression in columns.items() %}
+        {{ expression }} as record_{{ name }},
+        {%- endfor %}
         count(*) over (partition by record_key) as copies,
         record_key is null or copies > 1 as is_unusable
     from {{ side }}

@@ -1,11 +1,11 @@
 {# First pass of reconcile(): hash the canonical fields, group by the key's hash, and settle what agrees. #}
 {% macro settled_keys(reconciliation, fields, scope) -%}
--- mask: 1 in left, 2 in right, 4 in scope
+-- mask: 1 in left, 2 in right, 4 in scope, 8 changed since the last trusted run
 stacked as (
 
-    select *, case when {{ scope }} then 5 else 1 end as mask from left_side
+    select *, 1 + case when {{ scope }} then 4 else 0 end as mask from left_side
     union all by name
-    select *, case when {{ scope }} then 6 else 2 end as mask from right_side
+    select *, 2 + case when {{ scope }} then 4 else 0 end as mask from right_side
 
 ),
 
@@ -13,7 +13,7 @@ fingerprints as (
 
     select
         hash(coalesce(record_key, '')) as key_hash,
-        mask::utinyint as mask,
+        (mask + case when updated_at > (select touched_since from last_trusted) then 8 else 0 end)::utinyint as mask,
         case
             when record_key is not null
                 {%- for field in fields if field.stated %} and not {{ unreadable('stacked', field) }}{% endfor %}
@@ -39,12 +39,13 @@ watched as (
 
 ),
 
--- Two records, one a side, with equal hashes: settled, and only counted. All others keep their key and are read again.
+-- Two records, one a side, with equal hashes: settled, and only counted. All others keep their key and are read again,
+-- and so do those that changed since the last trusted run: what both sides once agreed on may be told apart later.
 settled as materialized (
 
     select
         case
-            when records = 2 and mask & 3 = 3 and row_hashes = 0 and key_hash not in (select key_hash from watched) then null
+            when records = 2 and mask & 11 = 3 and row_hashes = 0 and key_hash not in (select key_hash from watched) then null
             else key_hash
         end as key_hash,
         mask & 4 = 4 as is_in_scope,

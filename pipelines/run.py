@@ -164,7 +164,23 @@ def prepare(state: Path) -> Path:
     if (state / PUBLISHED).exists():
         shutil.copyfile(state / PUBLISHED, folder / "published.duckdb")
         read_through(folder / "published.duckdb", state / PUBLISHED)
+    lay_out_before(folder, state)
     return folder
+
+
+def lay_out_before(folder: Path, state: Path) -> None:
+    """In before/ the snapshot of each pair's last trusted run, which judges what is new; an empty one where there is none."""
+    (folder / "before").mkdir()
+    last_trusted = {}
+    if (folder / "published.duckdb").exists():
+        with duckdb.connect(folder / "published.duckdb", read_only=True) as connection:
+            last_trusted = dict(connection.execute(LAST_TRUSTED).fetchall())
+    for pair in settings.project_vars()["reconciliations"]:
+        kept, laid_out = state / "before" / f"{last_trusted.get(pair)}.duckdb", folder / "before" / f"{pair}.duckdb"
+        if kept.exists():
+            link(kept, laid_out)
+        else:
+            duckdb.connect(laid_out).close()
 
 
 def read_through(copy: Path, published: Path) -> None:
@@ -178,6 +194,26 @@ def read_through(copy: Path, published: Path) -> None:
             f"{published} was written by a newer Tallystick (history version {version}); it was left as it is.",
             "Update this checkout, or set TALLYSTICK_STATE to another folder, and run again.",
         )
+
+
+def keep(snapshot: Path, kept: Path) -> None:
+    """Under the run's own name, so that whichever warehouse is published finds the snapshot it was made of."""
+    kept.parent.mkdir(exist_ok=True)
+    kept.unlink(missing_ok=True)
+    link(snapshot, kept)
+
+
+LAST_TRUSTED = """
+select reconciliation, arg_max(run_id, run_seq) from marts.runs where verdict = 'trusted' group by reconciliation
+"""
+
+
+def link(file: Path, target: Path) -> None:
+    """The same file under another name; a copy where the disk knows no second names."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 class Builder:
@@ -280,10 +316,17 @@ def publish(folder: Path, state: Path) -> None:
         (folder / name).chmod(0o600)
     with duckdb.connect(folder / PUBLISHED, read_only=True) as connection:
         untrusted, _ = outcome(connection)
+        run_id = connection.execute("select arg_max(run_id, run_seq) from marts.runs").fetchone()[0]
+        judged_by = set(dict(connection.execute(LAST_TRUSTED).fetchall()).values())
     is_whole = not untrusted
+    if run_id in judged_by:
+        keep(folder / SNAPSHOT, state / "before" / f"{run_id}.duckdb")
     if is_whole:
         os.replace(folder / SNAPSHOT, state / SNAPSHOT)
     os.replace(folder / PUBLISHED, state / PUBLISHED)
+    for kept in (state / "before").glob("*.duckdb"):
+        if kept.stem not in judged_by:
+            kept.unlink()
     with suppress(OSError):  # published it is, whether or not the disk can still promise it
         directory = os.open(state, os.O_RDONLY)
         os.fsync(directory)

@@ -15,4 +15,6 @@
     scope='is_in_scope',
     value='amount',
     currency='currency',
+    created='created_at',
+    slices=['plan', 'currency', 'interval', 'status'],
 ) }}

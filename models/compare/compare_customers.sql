@@ -10,4 +10,8 @@
     ],
     lag_hours=24,
     scope='is_in_scope',
+    created='created_at',
+    email='email',
+    name='company',
+    slices=['country', 'status'],
 ) }}

@@ -7,6 +7,7 @@ the lock, the swap and dbt's tests, which have tests of their own.
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from pipelines.settings import ROOT
 
 Row = Mapping[str, Any]  # column → value; a column that is left out is null
 Table = tuple[str, str]  # system, table
+READ_BEFORE = re.compile(r'"before_(\w+)"[.]("\w+"[.]"\w+")')
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Project:
     systems: dict[Table, list[str]]  # → columns an export must have
     seeds: dict[str, tuple[str, Path, dict[str, str]]]  # name → relation, CSV, column types
     gates: list[str]  # check names that have a dbt test
+    before: dict[str, tuple[str, str]]  # relation as a pair's last trusted run left it → the pair, the relation it was then
 
 
 @cache
@@ -73,6 +76,7 @@ def project() -> Project:
         name: as_model(node) for name, node in nodes.items() if node["resource_type"] == "model" and not connectors & set(node["fqn"])
     }
     order = TopologicalSorter({name: nodes[name]["depends_on"]["nodes"] for name in models}).static_order()
+    read_before = {found for model in models.values() for found in READ_BEFORE.findall(model.sql)}
     return Project(
         models=[models[name] for name in order if name in models],
         history={
@@ -97,6 +101,7 @@ def project() -> Project:
             for node in nodes.values()
             if (node.get("test_metadata") or {}).get("name") == "trust_check_passes"
         ],
+        before={f'"before_{pair}".{relation}': (pair, f'"snapshot".{relation}') for pair, relation in read_before},
     )
 
 
@@ -122,9 +127,9 @@ class Engine:
         self._run("set disabled_optimizers = 'common_subplan'")  # as profiles.yml has it
         self._run("set preserve_insertion_order = false")
         self._run("set threads = 1")  # the tables are small, and the tests share the machine
-        for database in ("warehouse", "snapshot", "published"):
+        for database in ("warehouse", "snapshot", "published", *{f"before_{pair}" for pair, _ in project().before.values()}):
             self._run(f"attach ':memory:' as {database}")
-        relations = [model.relation for model in project().models] + list(project().history)
+        relations = [model.relation for model in project().models] + list(project().history) + list(project().before)
         relations += [relation for relation, _, _ in project().seeds.values()]
         for schema in {relation.rpartition(".")[0] for relation in relations}:
             self._run(f"create schema if not exists {schema}")
@@ -188,9 +193,16 @@ class Engine:
                 replaced = ", ".join(f"{value}::double as {name}" for name, value in self.thresholds.items())
                 sql = f"select * replace ({replaced}) from ({sql}\n)"
             self._run(f"create or replace {model.kind} {model.relation} as {sql}")
+            for before, (_, relation) in project().before.items():
+                if relation == model.relation:
+                    self._run(f"create table if not exists {before} as from {relation} where false")
         if publish:
             for relation, model in project().history.items():
                 self._run(f"create or replace table {relation} as from {model.relation}")
+            trusted = {row["reconciliation"] for row in self.rows("from snapshot.trust.verdicts where verdict = 'trusted'")}
+            for before, (pair, relation) in project().before.items():
+                if pair in trusted:
+                    self._run(f"create or replace table {before} as from {relation}")
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Rows as dicts. Names: warehouse.marts.…, snapshot.compare.…, snapshot.trust.…"""

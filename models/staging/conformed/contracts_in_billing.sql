@@ -17,6 +17,7 @@ select
     starts_on,
     (status is distinct from 'inactive') as is_in_scope,
 
+    null::timestamptz as created_at,   -- a subscription's export tells when it starts, not when it was made
     updated_at_stated,
     updated_at
 from {{ ref('stg_billing__subscriptions') }}

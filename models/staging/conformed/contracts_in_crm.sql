@@ -13,6 +13,7 @@ select
     starts_on,
     (status is distinct from 'inactive') as is_in_scope,
 
+    created_at,
     updated_at_stated,
     updated_at
 from {{ ref('stg_crm__deals') }}

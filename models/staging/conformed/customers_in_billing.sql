@@ -37,6 +37,7 @@ joined as (
     select
         customers.customer_number,
 
+        customers.company,
         customers.email,
         customers.country,
         case
@@ -45,6 +46,7 @@ joined as (
         end as status_stated,
         case when subscriptions_per_customer.customer_key is null then 'inactive' else subscriptions_per_customer.status end as status,
 
+        customers.created_at,
         -- A time that can't be read leaves the latest change unknown.
         coalesce(customers.updated_at_stated, subscriptions_per_customer.updated_at_stated) as updated_at_stated,
         case
@@ -59,12 +61,14 @@ joined as (
 select
     customer_number,
 
+    company,
     email,
     country,
     status_stated,
     status,
     (status is distinct from 'inactive') as is_in_scope,
 
+    created_at,
     updated_at_stated,
     updated_at
 from joined

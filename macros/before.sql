@@ -1,0 +1,69 @@
+{# A relation as the pair's last trusted run left it: the same name in `before_<pair>`, or no rows where there was none, or it was made of
+   other columns then. #}
+{% macro before(reconciliation, relation) %}
+    {%- if not execute -%} {{ return(relation) }} {%- endif -%}
+    {%- set earlier = api.Relation.create(database='before_' ~ reconciliation, schema=relation.schema, identifier=relation.identifier) -%}
+    {%- if flags.WHICH not in ('build', 'run') -%} {{ return(earlier) }} {%- endif -%}
+    {%- set differing %}
+        select column_name, data_type from duckdb_columns()
+        where database_name = '{{ relation.database }}' and schema_name = '{{ relation.schema }}' and table_name = '{{ relation.identifier }}'
+        except
+        select column_name, data_type from duckdb_columns()
+        where database_name = '{{ earlier.database }}' and schema_name = '{{ earlier.schema }}' and table_name = '{{ earlier.identifier }}'
+    {% endset -%}
+    {{ return('(select * from ' ~ relation ~ ' where false)' if run_query(differing).rows else earlier) }}
+{% endmacro %}
+
+{# Each pair's last trusted snapshot, as `before_<pair>`. Its views know their own file as `snapshot`, which is tonight's by now, so
+   they are made again on theirs, each after those it reads. The file itself is only read. #}
+{% macro open_before() %}
+{% if execute and flags.WHICH in ('build', 'run') %}
+    {% set folder = run_query("select parse_dirpath(path) from duckdb_databases() where database_name = 'snapshot'").rows[0][0] %}
+    {% for reconciliation in var('reconciliations') %}
+        {% do run_query("attach '" ~ folder ~ "/before/" ~ reconciliation ~ ".duckdb' as kept_" ~ reconciliation ~ " (read_only)") %}
+        {% do run_query("attach ':memory:' as before_" ~ reconciliation) %}
+        {% for row in run_query(made_again(reconciliation)).rows %} {{ row[0] }}; {% endfor %}
+    {% endfor %}
+{% endif %}
+{% endmacro %}
+
+{% macro made_again(reconciliation) %}
+    with recursive views as (
+
+        select view_name, sql from duckdb_views() where database_name = 'kept_{{ reconciliation }}' and schema_name = 'staging'
+
+    ),
+
+    stacked as (
+
+        select view_name, 1 as height from views
+        union all
+        select reader.view_name, stacked.height + 1
+        from stacked
+        inner join views as reader
+            on reader.view_name != stacked.view_name
+            and regexp_matches(reader.sql, 'staging[.]"?' || stacked.view_name || '\b')
+
+    ),
+
+    statements as (
+
+        select 0 as height, 'create schema before_{{ reconciliation }}."' || schema_name || '"' as statement
+        from duckdb_schemas() where database_name = 'kept_{{ reconciliation }}' and schema_name != 'main'
+        union all
+        select
+            1, format('create view before_{{ reconciliation }}."{0}"."{1}" as from kept_{{ reconciliation }}."{0}"."{1}"', schema_name, table_name)
+        from duckdb_tables() where database_name = 'kept_{{ reconciliation }}'
+        union all
+        select
+            1 + max(height), regexp_replace(
+                replace(any_value(sql), 'CREATE VIEW staging.', 'create view snapshot.staging.'),
+                '"?snapshot"?[.]("?[a-z][a-z0-9_]*"?[.])', 'before_{{ reconciliation }}.\1', 'g'
+            )
+        from views inner join stacked on stacked.view_name = views.view_name
+        group by views.view_name
+
+    )
+
+    select statement from statements order by height
+{% endmacro %}

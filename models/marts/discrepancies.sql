@@ -39,11 +39,14 @@ select
     history.times_reopened,
     history.opened_at,
     history.opened_in_run,
+    history.listed_at,
+    history.listed_in_run,
     round(date_diff('second', history.first_seen_at, coalesce(last_trusted.as_of, history.last_seen_at)) / 3600.0, 2)::double as age_hours,
     history.left_updated_at,
     history.right_updated_at,
     history.value_at_risk,
     history.currency,
+    history.lag_hours,
     coalesce(last_trusted.run_id, history.last_seen_run) as run_id
 from history
 semi join pairs on pairs.reconciliation = history.reconciliation

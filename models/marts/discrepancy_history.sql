@@ -31,12 +31,15 @@ select
     ledger.times_reopened,
     ledger.opened_at,
     ledger.opened_in_run,
+    ledger.listed_at,
+    ledger.listed_in_run,
     ledger.resolved_at,
     ledger.resolved_in_run,
     ledger.resolution,
     ledger.left_updated_at,
     ledger.right_updated_at,
     ledger.value_at_risk,
-    ledger.currency
+    ledger.currency,
+    ledger.lag_hours
 from ledger
 left join pairs on pairs.reconciliation = ledger.reconciliation

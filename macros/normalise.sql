@@ -17,7 +17,7 @@
 {% macro normalise_identifier(value) -%} upper({{ trimmed(value) }}) {%- endmacro %}
 {# An address as its owner may write it elsewhere: caseless, without what follows a +. What has no @ is none. #}
 {% macro normalise_email(value) -%}
-    regexp_replace(nullif(regexp_extract({{ normalise_caseless(value) }}, '^[^@]+@[^@]+$'), ''), '[+][^@]*@', '@')
+    nullif(regexp_replace(regexp_extract({{ normalise_caseless(value) }}, '^[^@+\s][^@\s]*@[^@\s]+$'), '[+][^@]*@', '@'), '')
 {%- endmacro %}
 {% macro normalise_exact(value) -%} {{ value }} {%- endmacro %}
 

@@ -65,8 +65,7 @@ classified as (
 
 ),
 
--- A row for the record, or for each field that does not agree; and for each on which both sides agreed before and agree now, on
--- something else.
+-- A row for the record, or for each field that does not agree; and for each that agrees now on something else than before.
 read_again as (
 
     select
@@ -75,8 +74,10 @@ read_again as (
             case when bucket = 'conflict' then [c for c in compared if c.state != 'agrees'] else [{{ whole_record() }}] end
             || [
                 c for c in compared
-                if c.state = 'agrees' and c.state_before = 'agrees' and in_left and in_right
-                    and c.left_compared is distinct from c.left_before and c.right_compared is distinct from c.right_before
+                if c.state = 'agrees' and in_left and in_right and c.state_before in ('agrees', 'differs')
+                    and (c.state_before = 'differs' or (
+                        c.left_compared is distinct from c.left_before and c.right_compared is distinct from c.right_before
+                    ))
             ]
         ) as compared
     from classified

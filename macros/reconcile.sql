@@ -119,6 +119,7 @@ select
     {{ name }}::{{ type }} as {{ name }},
     {% endfor -%}
     (field = '{{ status }}') as is_status,
+    (field = '{{ value }}') as is_value,
     {{ lag_hours }}::double as lag_hours
 from buckets
 {% endmacro %}

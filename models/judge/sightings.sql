@@ -3,17 +3,7 @@
 
 select
     md5(concat_ws(chr(31), comparisons.reconciliation, record_key, bucket, field)) as discrepancy_id,
-    comparisons.reconciliation,
-    record_key,
-    bucket,
-    field,
-    left_value,
-    right_value,
-    left_updated_at,
-    right_updated_at,
-    value_at_risk,
-    currency,
-    lag_hours
+    comparisons.* exclude (records, state, slices, match_name, reason, record)
 from {{ ref('comparisons') }} as comparisons
 inner join {{ ref('verdicts') }} as verdicts
     on verdicts.reconciliation = comparisons.reconciliation and verdicts.verdict = 'trusted'

@@ -6,7 +6,9 @@ with
 
 was_open as (
 
-    select history.discrepancy_id, history.reconciliation, history.record_key, history.bucket, history.field
+    select
+        history.discrepancy_id, history.reconciliation, history.record_key, history.bucket, history.field, history.stale_side,
+        history.out_of_step_since
     from {{ source('published_marts', 'discrepancy_history') }} as history
     inner join {{ ref('verdicts') }} as verdicts
         on verdicts.reconciliation = history.reconciliation and verdicts.verdict = 'trusted'
@@ -22,6 +24,8 @@ records as (
         reconciliation, record_key,
         any_value(bucket) as bucket,
         any_value(lag_hours) as lag_hours,
+        any_value(left_updated_at) as left_updated_at,
+        any_value(right_updated_at) as right_updated_at,
         bool_or(bucket = 'unreconcilable') as is_unreconcilable,
         list(field) filter (state = 'not_compared') as fields_not_compared
     from {{ ref('comparisons') }}
@@ -39,6 +43,12 @@ select
         when records.bucket = 'out_of_scope' then 'out of scope on both sides'
         when records.bucket != was_open.bucket and records.bucket != 'matched' then 'superseded: now ' || replace(records.bucket, '_', ' ')
         else 'both sides agree'
-    end as resolution
+    end as resolution,
+    -- When what was missing came, as the side that had lacked it tells.
+    case was_open.stale_side when 'left' then records.left_updated_at when 'right' then records.right_updated_at end as changed_at,
+    case
+        when resolution = 'both sides agree' and changed_at > was_open.out_of_step_since and changed_at <= this_run.as_of then changed_at
+    end as arrived_at
 from was_open
 left join records on records.reconciliation = was_open.reconciliation and records.record_key = was_open.record_key
+cross join {{ ref('this_run') }} as this_run

@@ -46,6 +46,16 @@ select
     history.right_updated_at,
     history.value_at_risk,
     history.currency,
+    history.direction,
+    history.stale_side,
+    history.cause,
+    history.cause_evidence,
+    history.out_of_step_since,
+    history.is_since_exact,
+    history.agreed_at,
+    history.base_value,
+    history.candidate_key,
+    history.candidate_score,
     history.lag_hours,
     coalesce(last_trusted.run_id, history.last_seen_run) as run_id
 from history

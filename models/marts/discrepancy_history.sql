@@ -40,6 +40,22 @@ select
     ledger.right_updated_at,
     ledger.value_at_risk,
     ledger.currency,
+    ledger.direction,
+    ledger.stale_side,
+    ledger.cause,
+    ledger.cause_evidence,
+    ledger.out_of_step_since,
+    ledger.is_since_exact,
+    ledger.agreed_at,
+    ledger.base_value,
+    ledger.candidate_key,
+    ledger.candidate_score,
+    ledger.arrived_at,
+    ledger.sides_before,
+    ledger.left_base,
+    ledger.right_base,
+    ledger.left_compared,
+    ledger.right_compared,
     ledger.lag_hours
 from ledger
 left join pairs on pairs.reconciliation = ledger.reconciliation

@@ -3,7 +3,8 @@
 select
     '{{ name }}' as reconciliation,
     '{{ pair.left.system }}' as left_system,
-    '{{ pair.right.system }}' as right_system
+    '{{ pair.right.system }}' as right_system,
+    {{ "'" ~ pair.bills ~ "'" if pair.bills else 'null' }}::varchar as bills
     {%- for threshold, value in var('thresholds').items() %},
     {{ (pair.thresholds or {}).get(threshold, value) }}::double as {{ threshold }}
     {%- endfor %}

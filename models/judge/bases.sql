@@ -1,0 +1,57 @@
+-- One row a difference that this run saw, with what was known when it opened: the base of the three-way judgement. It is read from
+-- the last trusted run's snapshot on that night, and from then on the history carries it.
+{{ config(materialized='view', database='snapshot') }}
+
+with
+
+sightings as (
+
+    select
+        *,
+        before_as_of is not null and in_left_before and in_right_before as on_both_before,
+        case when bucket = 'conflict' then state_before = 'agrees' else agreed_before end as agreed
+    from {{ ref('sightings') }}
+
+),
+
+still_open as (
+
+    select
+        discrepancy_id, opened_at, sides_before, agreed_at, base_value, left_base, right_base, left_compared, right_compared,
+        out_of_step_since, is_since_exact, stale_side, cause, cause_evidence
+    from {{ source('published_marts', 'discrepancy_history') }}
+    where resolved_at is null
+
+)
+
+select
+    sightings.* exclude (on_both_before, agreed, left_before, right_before, left_value_before, right_value_before),
+    still_open.discrepancy_id is null as is_opening,
+
+    case
+        when not is_opening then still_open.sides_before
+        when before_as_of is null then null
+        when on_both_before and bucket = 'left_only' and not right_in_scope_before then 'both, ended'
+        when on_both_before and bucket = 'right_only' and not left_in_scope_before then 'both, ended'
+        when on_both_before then 'both'
+        when in_left_before then 'left'
+        when in_right_before then 'right'
+        else 'neither'
+    end as sides_before,
+    case when is_opening then case when on_both_before and agreed then before_as_of end else still_open.agreed_at end as agreed_at,
+    case when is_opening then case when on_both_before and agreed then left_value_before end else still_open.base_value end as base_value,
+    case when is_opening then left_before else still_open.left_base end as left_base,
+    case when is_opening then right_before else still_open.right_base end as right_base,
+    case when is_opening then left_value_before else still_open.base_value end as left_value_before,
+    case when is_opening then right_value_before else still_open.base_value end as right_value_before,
+
+    still_open.opened_at,
+    still_open.left_compared as left_seen_last,
+    still_open.right_compared as right_seen_last,
+    still_open.out_of_step_since as since_before,
+    still_open.is_since_exact as is_since_exact_before,
+    still_open.stale_side as stale_side_before,
+    still_open.cause as cause_before,
+    still_open.cause_evidence as cause_evidence_before
+from sightings
+left join still_open on still_open.discrepancy_id = sightings.discrepancy_id

@@ -1,0 +1,45 @@
+-- The ledger's lines for what a trusted run saw: each difference with its judgement and its history so far.
+{{ config(materialized='view', database='snapshot') }}
+
+with
+
+this_run as (
+
+    select run_id, as_of from {{ ref('this_run') }}
+
+),
+
+before as (
+
+    select discrepancy_id, first_seen_at, last_seen_run, runs_seen, times_reopened, opened_at, opened_in_run, listed_at, listed_in_run, resolved_at
+    from {{ source('published_marts', 'discrepancy_history') }}
+
+),
+
+-- What counts from the last opening starts anew where the difference had been resolved.
+still_open as (
+
+    select discrepancy_id, opened_at, opened_in_run, listed_at, listed_in_run from before where resolved_at is null
+
+)
+
+select
+    judgements.*,
+    directions.direction,
+    this_run.as_of as last_seen_at,
+    this_run.run_id as last_seen_run,
+    coalesce(before.first_seen_at, this_run.as_of) as first_seen_at,
+    coalesce(before.runs_seen, 0) + (before.last_seen_run is distinct from this_run.run_id)::integer as runs_seen,
+    coalesce(before.times_reopened, 0) + (before.resolved_at is not null)::integer as times_reopened,
+    {{ within_lag(
+        'left_updated_at', 'right_updated_at', 'coalesce(before.first_seen_at, this_run.as_of)', 'this_run.as_of', 'judgements.lag_hours'
+    ) }} as status,
+    coalesce(still_open.opened_at, this_run.as_of) as opened_at,
+    case when still_open.discrepancy_id is null then this_run.run_id else still_open.opened_in_run end as opened_in_run,
+    still_open.listed_at,
+    still_open.listed_in_run
+from {{ ref('judgements') }} as judgements
+cross join this_run
+inner join {{ ref('directions') }} as directions on directions.discrepancy_id = judgements.discrepancy_id
+left join before on before.discrepancy_id = judgements.discrepancy_id
+left join still_open on still_open.discrepancy_id = judgements.discrepancy_id

@@ -49,8 +49,8 @@ followed as (
         was_open.left_base as value,
         was_open.base_value as shown_value,
         was_open.agreed_at as agreed_until,
-        was_open.left_compared is distinct from was_open.left_base as left_moved,
-        was_open.right_compared is distinct from was_open.right_base as right_moved,
+        (was_open.left_compared is distinct from was_open.left_base) as left_moved,
+        (was_open.right_compared is distinct from was_open.right_base) as right_moved,
         case when left_moved and not right_moved then 'left' when right_moved and not left_moved then 'right' end as led_by
     from agreeing
     inner join was_open

@@ -8,16 +8,16 @@ bases as (
 
     select
         *,
-        left_compared is distinct from left_base as left_moved,
-        right_compared is distinct from right_base as right_moved,
+        (left_compared is distinct from left_base) as left_moved,
+        (right_compared is distinct from right_base) as right_moved,
         case when left_moved and not right_moved then 'left' when right_moved and not left_moved then 'right' end as mover,
         case when mover = 'left' then left_compared else right_compared end as moved_to,
         case when mover = 'left' then right_in_scope and not left_in_scope else left_in_scope and not right_in_scope end as mover_has_ended,
 
-        left_compared is distinct from left_seen_last as left_moved_on,
-        right_compared is distinct from right_seen_last as right_moved_on,
-        not is_opening and right_moved_on and left_compared is not distinct from right_seen_last as left_holds_older,
-        not is_opening and left_moved_on and right_compared is not distinct from left_seen_last as right_holds_older
+        (left_compared is distinct from left_seen_last) as left_moved_on,
+        (right_compared is distinct from right_seen_last) as right_moved_on,
+        (not is_opening and right_moved_on and left_compared is not distinct from right_seen_last) as left_holds_older,
+        (not is_opening and left_moved_on and right_compared is not distinct from left_seen_last) as right_holds_older
     from {{ ref('bases') }}
 
 ),
@@ -31,9 +31,11 @@ earlier_values as (
 
 candidates as (
 
-    select reconciliation, 'left_only' as bucket, left_key as record_key, right_key as candidate_key, score, rests_on from {{ ref('key_candidates') }}
+    select reconciliation, 'left_only' as bucket, left_key as record_key, right_key as candidate_key, score, rests_on
+    from {{ ref('key_candidates') }}
     union all
-    select reconciliation, 'right_only' as bucket, right_key, left_key, score, rests_on from {{ ref('key_candidates') }}
+    select reconciliation, 'right_only' as bucket, right_key, left_key, score, rests_on
+    from {{ ref('key_candidates') }}
 
 )
 
@@ -56,12 +58,12 @@ select
         when left_is_unreadable or right_is_unreadable then 'unreadable'
         when not is_opening and cause_before is not null and not left_moved_on and not right_moved_on then 'as before'
         when sides_before is null then 'no before'
-        when agreed_at is null and sides_before = 'left' and left_moved and right_compared is not distinct from left_base then 'right is behind'
-        when agreed_at is null and sides_before = 'right' and right_moved and left_compared is not distinct from right_base then 'left is behind'
+        when sides_before = 'left' and left_moved and (right_compared is not distinct from left_base) then 'right is behind'
+        when sides_before = 'right' and right_moved and (left_compared is not distinct from right_base) then 'left is behind'
         when agreed_at is null then 'never agreed'
         when mover is not null and is_status and mover_has_ended then 'ended'
         when mover is not null and earlier_values.led_by != mover then 'older value'
-        when mover is not null and earlier_values.agreed_until is not null and earlier_values.led_by is null then 'older value or change back'
+        when mover is not null and earlier_values.agreed_until is not null and led_by is null then 'older value or change back'
         when mover is not null then 'moved'
         when not left_moved then 'nobody moved'
         when left_holds_older and not right_holds_older then 'left holds older'

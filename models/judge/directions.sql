@@ -13,7 +13,10 @@ sightings as (
         pairs.bills,
         case when left_in_scope then left_system else right_system end as running_in,
         case when left_in_scope then right_system else left_system end as missing_in,
+        case when bills = 'left' then left_system else right_system end as billing,
+        case when bills = 'left' then right_system else left_system end as not_billing,
         case bills when 'left' then left_in_scope when 'right' then right_in_scope end as is_billed,
+        case when is_billed then 'running' else 'active' end as running,
         case
             when bucket != 'conflict' then 'not in'
             when is_status and left_in_scope != right_in_scope then 'ended in'
@@ -27,13 +30,14 @@ sightings as (
 select
     discrepancy_id,
     case
-        when how_missing is not null and bills is null then format('active in {} but {} {}', running_in, how_missing, missing_in)
-        when how_missing = 'ended in' and is_billed then format('running in {} but ended in {} (billed after the end)', running_in, missing_in)
-        when how_missing = 'not in' and is_billed then format('running in {} but not in {} (billed, and unknown there)', running_in, missing_in)
-        when how_missing is not null then format('active in {} but {} {} (used but not billed)', running_in, how_missing, missing_in)
-        when bills = 'left' and left_is_more then format('{} bills more than {} says', left_system, right_system)
-        when bills = 'right' and not left_is_more then format('{} bills more than {} says', right_system, left_system)
-        when bills = 'left' then case when left_is_more is not null then format('{} bills less than {} says', left_system, right_system) end
-        when bills = 'right' then case when left_is_more is not null then format('{} bills less than {} says', right_system, left_system) end
+        when how_missing is not null then format('{} in {} but {} {}', running, running_in, how_missing, missing_in) || case
+            when bills is null then ''
+            when not is_billed then ' (used but not billed)'
+            when how_missing = 'ended in' then ' (billed after the end)'
+            else ' (billed, and unknown there)'
+        end
+        when left_is_more is not null and bills is not null then format(
+            '{} bills {} than {} says', billing, case when left_is_more = (bills = 'left') then 'more' else 'less' end, not_billing
+        )
     end as direction
 from sightings

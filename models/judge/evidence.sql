@@ -59,8 +59,8 @@ select
             '{} says {}, {} says {}: one of them can''t be read as {}', left_system, left_told, right_system, right_told, field
         )
         when 'as before' then cause_evidence_before
-        when 'right is behind' then format('{} says {}, as {} did before it changed to {}', right_system, right_told, left_system, left_told)
-        when 'left is behind' then format('{} says {}, as {} did before it changed to {}', left_system, left_told, right_system, right_told)
+        when 'right is behind' then format('{} says {}, as {} did before it said {}', right_system, right_told, left_system, left_told)
+        when 'left is behind' then format('{} says {}, as {} did before it said {}', left_system, left_told, right_system, right_told)
         when 'never agreed' then format('they were not seen to agree on {} before; {}', field, last_changes)
         when 'ended' then format(
             'ended in {} {} ({} became {}); {} still says {}, last agreed {}',

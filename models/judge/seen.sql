@@ -11,7 +11,9 @@ this_run as (
 
 before as (
 
-    select discrepancy_id, first_seen_at, last_seen_run, runs_seen, times_reopened, opened_at, opened_in_run, listed_at, listed_in_run, resolved_at
+    select
+        discrepancy_id, first_seen_at, last_seen_run, runs_seen, times_reopened, opened_at, opened_in_run, listed_at, listed_in_run,
+        resolved_at
     from {{ source('published_marts', 'discrepancy_history') }}
 
 ),

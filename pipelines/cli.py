@@ -118,6 +118,18 @@ def accept_counts(
 
 
 @app.command()
+def explain(
+    key: Annotated[str, typer.Argument(help="The record's key, as either system writes it.")],
+    pair: Annotated[str | None, typer.Option(help="Only this pair.")] = None,
+) -> None:
+    """One record's story: both sides, what they last agreed on, its differences with cause and evidence, decisions."""
+    from pipelines.explain import explain
+
+    with run.published() as connection:
+        explain(connection, console, key, pair)
+
+
+@app.command()
 def demo(quiet: Quiet = False) -> None:
     """Play the sample's two nights into state/demo and show what changed."""
     os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "demo")

@@ -76,8 +76,8 @@ order by reconciliation desc
 """
 
 
-def rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
-    result = connection.execute(query)
+def rows(connection: duckdb.DuckDBPyConnection, query: str, values: list | dict | None = None) -> list[dict]:
+    result = connection.execute(query, values)
     names = [column[0] for column in result.description]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -17,4 +17,5 @@
     scope='is_in_scope',
     value='amount',
     currency='currency',
+    slices=['country', 'plan', 'status'],
 ) }}

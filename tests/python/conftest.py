@@ -1,13 +1,15 @@
 """Worlds to break: copies of the sample's exports, a state folder of their own, and the real console script run on them."""
 
+import csv
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,6 +186,27 @@ def first_night(tmp_path_factory) -> World:
     return world
 
 
+def rewrite(table: Path, change: Callable[[dict], dict | None]) -> None:
+    with table.open(newline="") as file:
+        kept = [changed for row in csv.DictReader(file) if (changed := change(row))]
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, kept[0])
+        writer.writeheader()
+        writer.writerows(kept)
+
+
+def say(world: World, system: str, number: str, **values: str) -> None:
+    rewrite(getattr(world, system) / "customers.csv", lambda row: row | values if row["customer_number"] == number else row)
+
+
+def at(world: World, day: int) -> World:
+    """The exports are of that day in March."""
+    for folder in (world.crm, world.billing):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"exported_at": f"2026-03-{day:02}T03:00:00Z"}))
+    return world
+
+
 def contents(world: World) -> dict[str, list[tuple]]:
     """The public tables; of runs without how long they took."""
     return {
@@ -207,6 +230,15 @@ class Night:
     seen_by_reader: set[int]
     seen_by_newcomers: set[int]
     seconds: float
+
+
+@pytest.fixture(scope="session")
+def quiet_customer(first_night: World) -> str:
+    """A customer on both sides that nothing is the matter with."""
+    with (first_night.crm / "customers.csv").open() as file:
+        numbers = [row["customer_number"] for row in csv.DictReader(file) if row["status"] == "active"]
+    differing = {key for (key,) in first_night.query("select record_key from marts.discrepancies where reconciliation = 'customers'")}
+    return next(number for number in numbers if number.strip().upper() not in differing)
 
 
 @pytest.fixture(scope="session")

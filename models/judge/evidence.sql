@@ -1,44 +1,8 @@
--- Each cause's evidence in one line. A rule that can't say what it rests on is no rule.
+-- Each cause's evidence in one line, one row a difference. A rule that can't say what it rests on is no rule.
 {{ config(materialized='view', database='snapshot') }}
 
-with
-
-named as (
-
-    select
-        causes.*,
-        this_run.as_of,
-        left_system,
-        right_system,
-        case when bucket = 'left_only' then left_system else right_system end as here,
-        case when bucket = 'left_only' then right_system else left_system end as there,
-        case when mover = 'left' then left_system else right_system end as moving,
-        case when mover = 'left' then right_system else left_system end as staying,
-        {{ told("case when mover = 'left' then left_value_before else right_value_before end") }} as moved_from,
-        {{ told("case when mover = 'left' then left_value else right_value end") }} as moved_to_value,
-        {{ told("case when mover = 'left' then right_value else left_value end") }} as stayed_at,
-        {{ told('left_value') }} as left_told,
-        {{ told('right_value') }} as right_told,
-        {{ told('base_value') }} as base_told,
-        {{ on_day('agreed_at') }} as agreed_on,
-        {{ between_times('coalesce(agreed_at, before_as_of)', 'as_of') }} as when_it_moved,
-        coalesce(case when is_opening then before_as_of end, opened_at, as_of) as known_at,
-        concat_ws(
-            ', ',
-            case when in_left then left_system || {{ last_change('left_updated_at') }} end,
-            case when in_right then right_system || {{ last_change('right_updated_at') }} end
-        ) as last_changes
-    from {{ ref('causes') }} as causes
-    inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = causes.reconciliation
-    cross join {{ ref('this_run') }} as this_run
-
-)
-
 select
-    * exclude (
-        as_of, left_system, right_system, here, there, moving, staying, moved_from, moved_to_value, stayed_at,
-        left_told, right_told, base_told, agreed_on, when_it_moved, known_at, last_changes
-    ),
+    discrepancy_id,
     case rule
         when 'two keys' then format('{} has {} and {} has {}, both with the same e-mail address', here, record_key, there, candidate_key)
         when 'gone' then format('both had it and agreed on {}; gone from {} since, where it had not ended', agreed_on, there)
@@ -58,7 +22,6 @@ select
         when 'unreadable' then format(
             '{} says {}, {} says {}: one of them can''t be read as {}', left_system, left_told, right_system, right_told, field
         )
-        when 'as before' then cause_evidence_before
         when 'right is behind' then format('{} says {}, as {} did before it said {}', right_system, right_told, left_system, left_told)
         when 'left is behind' then format('{} says {}, as {} did before it said {}', left_system, left_told, right_system, right_told)
         when 'never agreed' then format('they were not seen to agree on {} before; {}', field, last_changes)
@@ -90,4 +53,8 @@ select
         )
         else format('nothing is known of before {}, when it was first seen; {}', {{ on_day('coalesce(opened_at, as_of)') }}, last_changes)
     end as cause_evidence
-from named
+from {{ ref('causes_in_words') }}
+union all
+select discrepancy_id, cause_evidence_before
+from {{ ref('causes') }}
+where rule = 'as before'

@@ -3,7 +3,7 @@
 
 with
 
-evidence as (
+causes as (
 
     select
         *,
@@ -15,14 +15,15 @@ evidence as (
             when rule = 'right is behind' then left_updated_at
             when rule = 'left is behind' then right_updated_at
         end as told_since
-    from {{ ref('evidence') }}
+    from {{ ref('causes') }}
 
 ),
 
 judged as (
 
     select
-        evidence.*,
+        causes.*,
+        evidence.cause_evidence,
         case
             when rule = 'as before' then cause_before
             when rule = 'two keys' then 'one record under two keys'
@@ -51,7 +52,8 @@ judged as (
         end as stale_side,
         this_run.as_of,
         is_opening and told_since > before_as_of and told_since <= this_run.as_of as is_told
-    from evidence
+    from causes
+    inner join {{ ref('evidence') }} as evidence on evidence.discrepancy_id = causes.discrepancy_id
     cross join {{ ref('this_run') }} as this_run
 
 )

@@ -1,0 +1,30 @@
+-- The words of which each cause's evidence is made, one row a difference that is judged anew tonight.
+{{ config(materialized='view', database='snapshot') }}
+
+select
+    causes.*,
+    this_run.as_of,
+    left_system,
+    right_system,
+    case when bucket = 'left_only' then left_system else right_system end as here,
+    case when bucket = 'left_only' then right_system else left_system end as there,
+    case when mover = 'left' then left_system else right_system end as moving,
+    case when mover = 'left' then right_system else left_system end as staying,
+    {{ told("case when mover = 'left' then left_value_before else right_value_before end") }} as moved_from,
+    {{ told("case when mover = 'left' then left_value else right_value end") }} as moved_to_value,
+    {{ told("case when mover = 'left' then right_value else left_value end") }} as stayed_at,
+    {{ told('left_value') }} as left_told,
+    {{ told('right_value') }} as right_told,
+    {{ told('base_value') }} as base_told,
+    {{ on_day('agreed_at') }} as agreed_on,
+    {{ between_times('coalesce(agreed_at, before_as_of)', 'as_of') }} as when_it_moved,
+    coalesce(case when is_opening then before_as_of end, opened_at, as_of) as known_at,
+    concat_ws(
+        ', ',
+        case when in_left then left_system || {{ last_change('left_updated_at') }} end,
+        case when in_right then right_system || {{ last_change('right_updated_at') }} end
+    ) as last_changes
+from {{ ref('causes') }} as causes
+inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = causes.reconciliation
+cross join {{ ref('this_run') }} as this_run
+where rule != 'as before'

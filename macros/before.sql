@@ -1,18 +1,24 @@
-{# A relation as the pair's last trusted run left it: the same name in `before_<pair>`, or no rows where there was none, or it was made of
-   other columns then. #}
-{% macro before(reconciliation, relation) %}
-    {%- if not execute -%} {{ return(relation) }} {%- endif -%}
-    {%- set earlier = api.Relation.create(database='before_' ~ reconciliation, schema=relation.schema, identifier=relation.identifier) -%}
-    {%- if flags.WHICH not in ('build', 'run') -%} {{ return(earlier) }} {%- endif -%}
-    {%- set differing %}
-        select column_name, data_type from duckdb_columns()
-        where database_name = '{{ relation.database }}' and schema_name = '{{ relation.schema }}' and table_name = '{{ relation.identifier }}'
-        except
-        select column_name, data_type from duckdb_columns()
-        where database_name = '{{ earlier.database }}' and schema_name = '{{ earlier.schema }}' and table_name = '{{ earlier.identifier }}'
-    {% endset -%}
-    {{ return('(select * from ' ~ relation ~ ' where false)' if run_query(differing).rows else earlier) }}
+{# Relations as the pair's last trusted run left them: the same names in `before_<pair>`. Where there was no such run, or one of them
+   was made of other columns then, all of them are without rows: half of what was known would look like records that came and went. #}
+{% macro before(reconciliation, relations) %}
+    {%- if not execute -%} {{ return(relations) }} {%- endif -%}
+    {%- set earlier = [] -%}
+    {%- set differing = [] -%}
+    {%- for relation in relations -%}
+        {%- do earlier.append(api.Relation.create(database='before_' ~ reconciliation, schema=relation.schema, identifier=relation.identifier)) -%}
+        {%- if flags.WHICH in ('build', 'run') -%}
+            {%- do differing.extend(run_query(columns_of(relation) ~ ' except ' ~ columns_of(earlier[-1])).rows) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set without_rows = [] -%}
+    {%- for relation in relations -%} {%- do without_rows.append('(select * from ' ~ relation ~ ' where false)') -%} {%- endfor -%}
+    {{ return(without_rows if differing else earlier) }}
 {% endmacro %}
+
+{% macro columns_of(relation) -%}
+    select column_name, data_type from duckdb_columns()
+    where database_name = '{{ relation.database }}' and schema_name = '{{ relation.schema }}' and table_name = '{{ relation.identifier }}'
+{%- endmacro %}
 
 {# Each pair's last trusted snapshot, as `before_<pair>`. Its views know their own file as `snapshot`, which is tonight's by now, so
    they are made again on theirs, each after those it reads. The file itself is only read. #}

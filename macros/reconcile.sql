@@ -27,6 +27,7 @@ since the last trusted run, and beside it what that run saw of the same keys.
     scope='is_in_scope', status='status', value='null', currency='null', created='null', email='null', name='null', slices=[]
 ) %}
 {%- set columns = {'value': value, 'currency': currency, 'created_at': created, 'email': email, 'name': name} %}
+{%- set run_before, left_before, right_before = before(reconciliation, [ref('this_run'), left, right]) %}
 with
 
 comparable_pair as (
@@ -37,7 +38,7 @@ comparable_pair as (
 
 last_trusted as (
 
-    select as_of, as_of - to_seconds({{ lag_hours * 3600 }}) as touched_since from {{ before(reconciliation, ref('this_run')) }}
+    select as_of, as_of - to_seconds({{ lag_hours * 3600 }}) as touched_since from {{ run_before }}
 
 ),
 
@@ -63,13 +64,13 @@ right_side as not materialized (
 
 left_side_before as not materialized (
 
-    {{ keyed_by_right(before(reconciliation, left), key) }}
+    {{ keyed_by_right(left_before, key) }}
 
 ),
 
 right_side_before as not materialized (
 
-    {{ keyed(before(reconciliation, right), key) }}
+    {{ keyed(right_before, key) }}
 
 ),
 

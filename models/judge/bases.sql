@@ -17,7 +17,7 @@ sightings as (
 still_open as (
 
     select
-        discrepancy_id, opened_at, sides_before, agreed_at, base_value, left_base, right_base, left_compared, right_compared,
+        discrepancy_id, opened_at, sides_before, agreed_at, base_value, left_base, right_base, left_compared, right_compared, left_value, right_value,
         out_of_step_since, is_since_exact, stale_side, cause, cause_evidence
     from {{ source('published_marts', 'discrepancy_history') }}
     where resolved_at is null
@@ -48,6 +48,8 @@ select
     still_open.opened_at,
     still_open.left_compared as left_seen_last,
     still_open.right_compared as right_seen_last,
+    still_open.left_value as left_value_last,
+    still_open.right_value as right_value_last,
     still_open.out_of_step_since as since_before,
     still_open.is_since_exact as is_since_exact_before,
     still_open.stale_side as stale_side_before,

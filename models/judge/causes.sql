@@ -8,14 +8,16 @@ bases as (
 
     select
         *,
-        (left_compared is distinct from left_base) as left_moved,
-        (right_compared is distinct from right_base) as right_moved,
+        -- What a system still writes as it did has not moved, whatever an edited map now reads in it.
+        (left_compared is distinct from left_base and not (is_opening and left_value is not distinct from left_value_before)) as left_moved,
+        (right_compared is distinct from right_base and not (is_opening and right_value is not distinct from right_value_before))
+            as right_moved,
         case when left_moved and not right_moved then 'left' when right_moved and not left_moved then 'right' end as mover,
         case when mover = 'left' then left_compared else right_compared end as moved_to,
         case when mover = 'left' then right_in_scope and not left_in_scope else left_in_scope and not right_in_scope end as mover_has_ended,
 
-        (left_compared is distinct from left_seen_last) as left_moved_on,
-        (right_compared is distinct from right_seen_last) as right_moved_on,
+        (left_compared is distinct from left_seen_last and left_value is distinct from left_value_last) as left_moved_on,
+        (right_compared is distinct from right_seen_last and right_value is distinct from right_value_last) as right_moved_on,
         (not is_opening and right_moved_on and left_compared is not distinct from right_seen_last) as left_holds_older,
         (not is_opening and left_moved_on and right_compared is not distinct from left_seen_last) as right_holds_older
     from {{ ref('bases') }}

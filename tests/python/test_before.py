@@ -2,7 +2,7 @@
 
 import os
 
-from conftest import World, at, say
+from conftest import World, at, rewrite, say
 
 from pipelines import run
 
@@ -13,9 +13,9 @@ def trusted_runs(world: World) -> dict[str, str]:
     )
 
 
-def judged(world: World, number: str) -> tuple:
+def judged(world: World, number: str, field: str = "country") -> tuple:
     found = world.query(
-        "select cause, stale_side, base_value from marts.discrepancies where record_key = ? and field = 'country'", number.strip().upper()
+        "select cause, stale_side, base_value from marts.discrepancies where record_key = ? and field = ?", number.strip().upper(), field
     )
     assert len(found) == 1, found
     return found[0]
@@ -40,9 +40,9 @@ def test_a_broken_pair_keeps_its_own_base_while_the_other_goes_on(yesterday, qui
     assert last["customers"] != last["contracts"]
     assert {kept.stem for kept in (world.state / "before").iterdir()} == set(last.values())
 
-    (at(world, 5).crm / "deals.csv").write_text(whole)
+    (world.crm / "deals.csv").write_text(whole)
     say(world, "crm", quiet_customer, country="CH", updated_at="2026-03-04T12:00:00Z")
-    ran = world.reconcile()
+    ran = at(world, 5).reconcile()
     assert ran.code == 0, ran.err
     assert judged(world, quiet_customer) == ("changed here, never arrived there", "right", "AT")
     assert {kept.stem for kept in (world.state / "before").iterdir()} == set(trusted_runs(world).values())
@@ -59,9 +59,9 @@ def test_an_untrusted_night_leaves_the_base_alone(yesterday, quiet_customer):
     assert world.reconcile().code == 4
     assert {kept.name: kept.stat().st_ino for kept in (world.state / "before").iterdir()} == before
 
-    (at(world, 5).billing / "customers.csv").write_text(whole)
+    (world.billing / "customers.csv").write_text(whole)
     (world.billing / "subscriptions.csv").write_text(subscriptions)
-    assert world.reconcile().code == 0
+    assert at(world, 5).reconcile().code == 0
     cause, stale_side, _ = judged(world, quiet_customer)
     assert (cause, stale_side) == ("changed here, never arrived there", "right")
 
@@ -74,16 +74,28 @@ def test_without_what_was_before_a_cause_is_unknown_and_the_run_goes_on(yesterda
     assert judged(yesterday, quiet_customer) == ("unknown", "unknown", None)
 
 
-def test_a_side_with_other_columns_than_before_is_not_judged_by_it(yesterday, project, quiet_customer):
+def test_a_side_with_other_columns_than_before_is_not_judged_by_it(yesterday, project, quiet_customers):
+    moved, gone, *_ = quiet_customers
+    rewrite(yesterday.billing / "customers.csv", lambda row: None if row["customer_number"] == gone else row)
+    say(yesterday, "crm", moved, country="AT")
     world = World(at(yesterday, 4).folder, project)
     for side in ("crm", "billing"):
         model = project / f"models/staging/conformed/customers_in_{side}.sql"
         head, select, last = model.read_text().rpartition("    customer_number,\n")
         model.write_text(f"{head}{select}    'new' as segment,\n{last}")
-    say(world, "crm", quiet_customer, country="AT")
     ran = world.reconcile()
     assert ran.code == 0, ran.err
-    assert judged(world, quiet_customer) == ("unknown", "unknown", None)
+    assert judged(world, moved) == ("unknown", "unknown", None)
+    assert judged(world, gone, "") == ("unknown", "unknown", None)
+
+
+def test_an_edited_map_is_nobodys_move(yesterday, project):
+    statuses = project / "seeds/status_map.csv"
+    statuses.write_text(statuses.read_text().replace("subscriptions,active,active", "subscriptions,active,paused"))
+    world = World(at(yesterday, 4).folder, project)
+    world.reconcile()
+    found = world.query("select distinct cause, stale_side from marts.discrepancies where field = 'status' and opened_in_run = run_id")
+    assert found == [("unknown", "unknown")]
 
 
 def test_where_a_disk_knows_no_second_names_the_snapshot_is_copied(tmp_path, monkeypatch):

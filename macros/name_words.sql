@@ -27,7 +27,7 @@
         when least({{ left }}.names, {{ right }}.names) = 1
             and {{ may_be_misspelt(left ~ '.word') }}
             and {{ may_be_misspelt(right ~ '.word') }}
-            and jaro_winkler_similarity({{ left }}.word, {{ right }}.word) >= 0.9
+            and damerau_levenshtein({{ left }}.word, {{ right }}.word) = 1
             then jaro_winkler_similarity({{ left }}.word, {{ right }}.word)
         else 0
     end

@@ -15,7 +15,7 @@ alike as (
 
     select *, (1000 * score)::integer as thousandths
     from {{ ref('similar_names') }}
-    qualify score >= 0.9
+    qualify score >= 0.92
         and count(*) over (
             partition by reconciliation, left_key order by thousandths range between 50 preceding and unbounded following
         ) = 1
@@ -29,11 +29,14 @@ candidates as (
 
     select
         reconciliation, left_key, right_key, 'e-mail' as rests_on,
+        -- The address alone, and up to a fifth more for names that are alike.
         round(0.8 + 0.2 * coalesce(jaro_winkler_similarity(lower(left_name), lower(right_name)), 0), 3) as score,
         left_name, right_name
     from {{ ref('shared_emails') }}
     union all
-    select alike.reconciliation, left_key, right_key, 'name', score, left_record.name, right_record.name
+    select
+        alike.reconciliation, left_key, right_key, 'name' as rests_on, score,
+        left_record.name as left_name, right_record.name as right_name
     from alike
     inner join records as left_record
         on left_record.reconciliation = alike.reconciliation and left_record.side = 'left' and left_record.record_key = alike.left_key

@@ -49,8 +49,8 @@ said_by_both as (
     select *
     from word_by_word
     where similarity > 0
-    qualify row_number() over (partition by reconciliation, left_key, right_key, left_word order by similarity desc, right_word) = 1
-        and row_number() over (partition by reconciliation, left_key, right_key, right_word order by similarity desc, left_word) = 1
+    qualify row_number() over (partition by reconciliation, left_key, right_key, left_word order by similarity desc, right_word asc) = 1
+        and row_number() over (partition by reconciliation, left_key, right_key, right_word order by similarity desc, left_word asc) = 1
 
 ),
 

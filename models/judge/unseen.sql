@@ -32,12 +32,22 @@ records as (
     where record_key is not null
     group by all
 
+),
+
+-- What a person found under another key stands there from then on.
+mapped as (
+
+    select reconciliation, {{ normalise_identifier('left_key') }} as record_key
+    from {{ ref('key_map') }}
+
 )
 
 select
     was_open.discrepancy_id,
     records.lag_hours,
     case
+        when records.record_key is null and was_open.bucket = 'left_only' and mapped.record_key is not null
+            then 'superseded: mapped to another key'
         when records.record_key is null then 'gone from both sides'
         when records.is_unreconcilable or list_contains(records.fields_not_compared, was_open.field) then null
         when records.bucket = 'out_of_scope' then 'out of scope on both sides'
@@ -51,4 +61,5 @@ select
     end as arrived_at
 from was_open
 left join records on records.reconciliation = was_open.reconciliation and records.record_key = was_open.record_key
+left join mapped on mapped.reconciliation = was_open.reconciliation and mapped.record_key = was_open.record_key
 cross join {{ ref('this_run') }} as this_run

@@ -4,13 +4,21 @@
 
 with
 
+matched_by_email as (
+
+    select reconciliation, unnest(['left', 'right']) as side, unnest([left_key, right_key]) as record_key
+    from {{ ref('shared_emails') }}
+
+),
+
 records as (
 
     select one_sided.reconciliation, one_sided.side, one_sided.record_key, {{ name_words('one_sided.name') }} as words
     from {{ ref('one_sided_records') }} as one_sided
-    anti join {{ ref('shared_emails') }} as shared_emails
-        on shared_emails.reconciliation = one_sided.reconciliation
-        and case when one_sided.side = 'left' then shared_emails.left_key else shared_emails.right_key end = one_sided.record_key
+    anti join matched_by_email
+        on matched_by_email.reconciliation = one_sided.reconciliation
+        and matched_by_email.side = one_sided.side
+        and matched_by_email.record_key = one_sided.record_key
     where one_sided.name is not null
 
 ),

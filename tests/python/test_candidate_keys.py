@@ -30,7 +30,7 @@ def engine() -> Iterator[Engine]:
 
 
 def pairs(engine: Engine, records: list[Record], **options) -> Pairs:
-    return {(row["left_key"], row["right_key"]): row["rests_on"] for row in found(engine.connection, records, **options)}
+    return {(row["left_key"], row["right_key"]): row["rests_on"] for row in found(engine, records, **options)}
 
 
 def of_names(engine: Engine, left: list[str], right: list[str]) -> Pairs:
@@ -80,7 +80,7 @@ def test_an_address_that_three_share_tells_nothing(engine, side):
 
 def test_a_shared_address_scores_higher_where_the_names_are_alike(engine):
     unlike, alike = (
-        found(engine.connection, [Record("left", "L", "Zorblax", "a@example.org"), Record("right", "R", name, "a@example.org")])[0]["score"]
+        found(engine, [Record("left", "L", "Zorblax", "a@example.org"), Record("right", "R", name, "a@example.org")])[0]["score"]
         for name in ("Quandary", "zorblax")
     )
     assert 0.8 <= unlike < alike == 1
@@ -167,7 +167,7 @@ def test_a_key_that_a_spreadsheet_would_run_gives_no_line_to_paste(engine):
         *[Record("left", key, email=f"{n}@b.org") for n, key in enumerate(["=CMD()", "@A", "A\nB", "-1", "＝X", 'L,"5"'])],
         *[Record("right", f"R{n}", email=f"{n}@b.org") for n in range(6)],
     ]
-    lines = {row["left_key"]: row["key_map_row"] for row in found(engine.connection, records)}
+    lines = {row["left_key"]: row["key_map_row"] for row in found(engine, records)}
     assert lines.pop('L,"5"') == '"customers","L,""5""","R5","candidate by e-mail, score 0.8"'
     assert list(lines.values()) == [None] * 5
 
@@ -190,7 +190,7 @@ some_sides = st.lists(st.tuples(some_names, some_emails), max_size=9)
 @given(left=some_sides, right=some_sides)
 def test_what_is_suggested_is_what_comparing_each_with_each_suggests(engine, left, right):
     records = [Record("left", f"L{n}", *of) for n, of in enumerate(left)] + [Record("right", f"R{n}", *of) for n, of in enumerate(right)]
-    rows = found(engine.connection, records)
+    rows = found(engine, records)
     assert {(row["left_key"], row["right_key"]): (row["rests_on"], row["score"]) for row in rows} == suggested(records)
     for side in ("left_key", "right_key"):
         assert max(Counter(row[side] for row in rows).values(), default=1) == 1
@@ -199,7 +199,7 @@ def test_what_is_suggested_is_what_comparing_each_with_each_suggests(engine, lef
 def test_suggestions_are_right_and_most_are_made(engine):
     """Measured over three such worlds: e-mail 0.1 % wrong (agencies), name 3 % (companies of one name, but for one in 30); 81 % found."""
     records, truth = companies(4000, seed=1)
-    rows = found(engine.connection, records)
+    rows = found(engine, records)
     wrong = [row for row in rows if (row["left_key"], row["right_key"]) not in truth]
     wrong_by = Counter(row["rests_on"] for row in wrong)
     made_by = Counter(row["rests_on"] for row in rows)

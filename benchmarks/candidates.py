@@ -95,7 +95,7 @@ largest, with Python's own copy of the records. All pairs: every name against ev
 measured, the rest by the square. Precision and recall are against the generator's truth, in which some companies have the same
 name and a tenth are named by common words alone.
 
-| unmatched a side | candidate keys (≤ {MOST_SECONDS} s) | processor | e-mail join | all pairs | slower than ours | compared | precision | recall | peak |
+| a side | candidate keys (≤ {MOST_SECONDS} s) | processor | e-mail join | all pairs | slower | compared | precision | recall | peak |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {rows}
 

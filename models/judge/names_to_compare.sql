@@ -1,13 +1,16 @@
 -- Left and right records whose names share a rare word, or one that may be a misspelling of the other: one letter apart.
--- Cost: a misspelling is found by what is left of both words without a letter, about ten rows a word; a rare word stands in at most 20
--- names a side. So what is compared grows with the names, not with their square.
+-- Cost: three words of a name count at most, a rare word stands in at most 20 names a side, and a misspelling is found by what is left
+-- of both words without a letter, about ten rows a word. So what is compared grows with the names, not with their square.
 {{ config(database='snapshot') }}
 
 with
 
 words as (
 
-    select * from {{ ref('name_words') }} where is_rare
+    select *
+    from {{ ref('name_words') }}
+    where is_rare
+    qualify row_number() over (partition by reconciliation, side, record_key order by names asc, word asc) <= 3
 
 ),
 

@@ -50,9 +50,9 @@ def with_names_alike(records: list[Record]) -> Suggested:
     def weight(word: str) -> float:
         return 0.2 if word in NOBODY else math.log(1 + max(len(records), 100) / count[word])
 
-    def is_rare(word: str) -> bool:
-        few = max(names["left"][word], names["right"][word]) <= 20
-        return word not in NOBODY and few and count[word] <= max(2, len(records) / 10)
+    def rarest(said: set[str]) -> list[str]:
+        few = [word for word in said - NOBODY if max(names["left"][word], names["right"][word]) <= 20]
+        return sorted((word for word in few if count[word] <= max(2, len(records) / 10)), key=lambda word: (count[word], word))[:3]
 
     def alike(left: str, right: str) -> float:
         if left == right:
@@ -79,7 +79,7 @@ def with_names_alike(records: list[Record]) -> Suggested:
     scores = {
         (left, right): score(said[left], said[right])
         for left, right in product(keys["left"], keys["right"])
-        if any(is_rare(one) and is_rare(other) and alike(one, other) for one, other in product(said[left], said[right]))
+        if any(alike(one, other) for one, other in product(rarest(said[left]), rarest(said[right])))
     }
     return {pair: ("name", of) for pair, of in scores.items() if of >= 0.92 and not has_rival(pair, scores)}
 

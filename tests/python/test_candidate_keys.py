@@ -17,7 +17,7 @@ from key_oracle import suggested, words
 Pairs = dict[tuple[str, str], str]  # left key, right key → what the suggestion rests on
 
 # Names that nothing planted looks like, so that words are as common or rare as on a real night.
-LONG = "Interessengemeinschaft zur Pflege von Wiesen Wäldern Auen Mooren Hecken Teichen Bächen Hainen Rainen"
+LONG = "Interessengemeinschaft zur Pflege von Wiesen Wäldern Auen Mooren Hecken Teichen Bächen Hainen Rainen Quellen Seen Weihern"
 FAMILIES = ["Abel", "Brink", "Czern", "Dahl", "Eick", "Fuchs", "Grund", "Haver", "Imhof", "Jorg", "Kuck", "Lachen"]
 TRADES = ["Consulting GmbH", "Bau", "Services Ltd", "Logistik AG", "Bau GmbH"]
 MADE_UP = [family + ending for family in FAMILIES for ending in ("mann", "stein", "dorf", "hagen")]

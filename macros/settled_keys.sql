@@ -1,6 +1,6 @@
 {# First pass of reconcile(): hash the canonical fields, group by the key's hash, and settle what agrees. #}
 {% macro settled_keys(reconciliation, fields, scope) -%}
--- mask: 1 in left, 2 in right, 4 in scope, 8 changed since the last trusted run
+-- mask: 1 in left, 2 in right, 4 in scope, 8 changed since the last trusted run, 16 tells when it changed
 stacked as (
 
     select *, 1 + case when {{ scope }} then 4 else 0 end as mask from left_side
@@ -13,7 +13,12 @@ fingerprints as (
 
     select
         hash(coalesce(record_key, '')) as key_hash,
-        (mask + case when updated_at > (select touched_since from last_trusted) then 8 else 0 end)::utinyint as mask,
+        (mask + case
+            when not exists (select 1 from last_trusted) then 16
+            when updated_at is null then 0
+            when updated_at > (select touched_since from last_trusted) then 24
+            else 16
+        end)::utinyint as mask,
         case
             when record_key is not null
                 {%- for field in fields if field.stated %} and not {{ unreadable('stacked', field) }}{% endfor %}
@@ -40,12 +45,12 @@ watched as (
 ),
 
 -- Two records, one a side, with equal hashes: settled, and only counted. All others keep their key and are read again,
--- and so do those that changed since the last trusted run: what both sides once agreed on may be told apart later.
+-- and so do those that changed since the last trusted run, or tell no time on either side: what both agreed on then is remembered.
 settled as materialized (
 
     select
         case
-            when records = 2 and mask & 11 = 3 and row_hashes = 0 and key_hash not in (select key_hash from watched) then null
+            when records = 2 and mask & 27 = 19 and row_hashes = 0 and key_hash not in (select key_hash from watched) then null
             else key_hash
         end as key_hash,
         mask & 4 = 4 as is_in_scope,

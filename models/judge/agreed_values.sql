@@ -12,10 +12,13 @@ trusted as (
 
 agreeing as (
 
-    select comparisons.*
+    select
+        comparisons.*,
+        count(*) over (partition by reconciliation, record_key) = 1 as is_only_change
     from {{ ref('comparisons') }} as comparisons
     semi join trusted on trusted.reconciliation = comparisons.reconciliation
-    where comparisons.state = 'agrees' and comparisons.field != ''
+    where comparisons.field != ''
+    qualify comparisons.state = 'agrees'
 
 ),
 
@@ -34,6 +37,7 @@ changed_alike as (
         before_as_of as agreed_until,
         case
             when left_updated_at is null or right_updated_at is null or least(left_updated_at, right_updated_at) <= before_as_of then null
+            when not is_only_change then null   -- a record's time is of its last change, which may be another's
             when left_updated_at < right_updated_at then 'left'
             when right_updated_at < left_updated_at then 'right'
         end as led_by

@@ -17,8 +17,8 @@ sightings as (
 still_open as (
 
     select
-        discrepancy_id, opened_at, sides_before, agreed_at, base_value, left_base, right_base, left_compared, right_compared, left_value, right_value,
-        out_of_step_since, is_since_exact, stale_side, cause, cause_evidence
+        discrepancy_id, opened_at, sides_before, agreed_at, base_value, left_base, right_base,
+        left_value, right_value, left_compared, right_compared, out_of_step_since, is_since_exact, stale_side, cause, cause_evidence
     from {{ source('published_marts', 'discrepancy_history') }}
     where resolved_at is null
 

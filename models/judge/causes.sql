@@ -64,8 +64,9 @@ select
         when sides_before = 'right' and right_moved and (left_compared is not distinct from right_base) then 'left is behind'
         when agreed_at is null then 'never agreed'
         when mover is not null and is_status and mover_has_ended then 'ended'
-        when mover is not null and earlier_values.led_by != mover then 'older value'
-        when mover is not null and earlier_values.agreed_until is not null and led_by is null then 'older value or change back'
+        -- A status comes back for good reasons: to say that it came back by mistake would end a customer who has returned.
+        when mover is not null and earlier_values.led_by != mover and not is_status then 'older value'
+        when mover is not null and earlier_values.agreed_until is not null and led_by is distinct from mover then 'older value or change back'
         when mover is not null then 'moved'
         when not left_moved then 'nobody moved'
         when left_holds_older and not right_holds_older then 'left holds older'

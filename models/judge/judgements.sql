@@ -63,7 +63,9 @@ select
     case
         when not is_opening then coalesce(since_before, opened_at)
         when is_told then told_since
-        when before_as_of is null then least(as_of, greatest(left_updated_at, right_updated_at))
+        -- Neither record has changed since the later of the two, so what differs now differed then.
+        when before_as_of is null and left_updated_at is not null and right_updated_at is not null
+            then least(as_of, greatest(left_updated_at, right_updated_at))
         else as_of
     end as out_of_step_since,
     case when is_opening then coalesce(is_told, false) else coalesce(is_since_exact_before, false) end as is_since_exact

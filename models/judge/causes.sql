@@ -66,7 +66,8 @@ select
         when mover is not null and is_status and mover_has_ended then 'ended'
         -- A status comes back for good reasons: to say that it came back by mistake would end a customer who has returned.
         when mover is not null and earlier_values.led_by != mover and not is_status then 'older value'
-        when mover is not null and earlier_values.agreed_until is not null and (led_by is distinct from mover) then 'older value or change back'
+        when mover is not null and earlier_values.agreed_until is not null and (led_by is distinct from mover)
+            then 'older value or change back'
         when mover is not null then 'moved'
         when not left_moved then 'nobody moved'
         when left_holds_older and not right_holds_older then 'left holds older'

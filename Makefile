@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup reconcile counts demo status test duckdb-2 sweep lint bench clean
+.PHONY: help setup reconcile counts demo simulate status test duckdb-2 sweep lint bench clean
 
 help: ## List what can be run
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ counts: setup ## Only the two numbers of each pair
 
 demo: setup ## Play the sample's two nights into a state of their own
 	@$(BIN)/tallystick demo
+
+simulate: setup ## Play thirty nights of a world whose sync loses events, and hold the list against its truth
+	@$(BIN)/tallystick simulate
 
 status: setup ## When the last trusted run was; fails when it is stale
 	@$(BIN)/tallystick status

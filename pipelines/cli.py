@@ -142,6 +142,24 @@ def demo(quiet: Quiet = False) -> None:
         reconcile(quiet=quiet)
 
 
+@app.command()
+def simulate(
+    nights: Annotated[int, typer.Option(min=1, help="How many nights to play; one takes about five seconds.")] = 30,
+    seed: Annotated[int, typer.Option(help="The same seed is the same world, to the byte.")] = 7,
+) -> None:
+    """Play a world whose sync loses events into state/simulation, and hold what was found against the truth."""
+    from pipelines.simulate.play import play, summary
+
+    os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "simulation")
+    score = play(nights, seed, console)
+    console.print(summary(score))
+    if not score.is_whole():
+        raise Failure(
+            "What was listed is not what was out of step.",
+            f"Nothing was touched outside {settings.state_folder()}; look at held_against in its truth.duckdb and run the same seed again.",
+        )
+
+
 def main() -> None:
     """Runs a command; a failure becomes one sentence on standard error and its exit code."""
     os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called

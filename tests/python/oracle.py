@@ -54,6 +54,7 @@ class Record:
     stated_key: str | None
     fields: dict[str, Value]
     changed: Value  # when; unknown where any part of it can't be read
+    created_at: datetime | None = None
     key: str | None = None  # with the crosswalk applied
 
     @property
@@ -112,6 +113,7 @@ class Comparison:
     pair: str
     counts: Counter[str] = field(default_factory=Counter)
     buckets: dict[str, str] = field(default_factory=dict)  # usable key → bucket
+    beside: dict[str, tuple[Record | None, Record | None]] = field(default_factory=dict)  # usable key → left, right
     differences: dict[Identity, Difference] = field(default_factory=dict)
     set_apart: list[SetApart] = field(default_factory=list)
     undecided: set[tuple[str, str]] = field(default_factory=set)  # key, field: neither agrees nor differs
@@ -205,6 +207,7 @@ def customers_in_crm(tables: Tables) -> list[Record]:
                 "country": text_field(row["country"]),
             },
             time_field(row["updated_at"]),
+            time(row.get("created_at")),
         )
         for row in tables["crm"]["customers"]
     ]
@@ -227,6 +230,7 @@ def customers_in_billing(tables: Tables) -> list[Record]:
                     "country": text_field(row["country"]),
                 },
                 latest_change(row, owned),
+                time(row.get("created_at")),
             )
         )
     return records
@@ -267,6 +271,7 @@ def contracts_in_crm(tables: Tables) -> list[Record]:
                 "starts_on": date_field(row["starts_on"]),
             },
             time_field(row["updated_at"]),
+            time(row.get("created_at")),
         )
         for row in tables["crm"]["deals"]
     ]
@@ -353,6 +358,7 @@ def compare(pair: str, tables: Tables, crosswalk: Mapping[str, str] | None = Non
 
 def lay_beside(key: str, left: Record | None, right: Record | None, result: Comparison) -> None:
     times = (left.updated_at if left else None, right.updated_at if right else None)
+    result.beside[key] = left, right
     if not any(record and record.is_in_scope for record in (left, right)):
         result.buckets[key] = "out_of_scope"
         for side, record in (("left", left), ("right", right)):

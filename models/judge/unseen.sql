@@ -37,8 +37,9 @@ records as (
 -- What a person found under another key stands there from then on.
 mapped as (
 
-    select reconciliation, {{ normalise_identifier('left_key') }} as record_key
-    from {{ ref('key_map') }}
+    select reconciliation, {{ normalise_identifier('left_key') }} as record_key from {{ ref('key_map') }}
+    union
+    select reconciliation, {{ normalise_identifier('right_key') }} from {{ ref('key_map') }}
 
 )
 
@@ -54,10 +55,11 @@ select
         when records.bucket != was_open.bucket and records.bucket != 'matched' then 'superseded: now ' || replace(records.bucket, '_', ' ')
         else 'both sides agree'
     end as resolution,
-    -- When what was missing came, as the side that had lacked it tells.
+    -- When what was missing came, as the side that had lacked it tells; what a person mapped did not come.
     case was_open.stale_side when 'left' then records.left_updated_at when 'right' then records.right_updated_at end as changed_at,
     case
-        when resolution = 'both sides agree' and changed_at > was_open.out_of_step_since and changed_at <= this_run.as_of then changed_at
+        when resolution = 'both sides agree' and mapped.record_key is null
+            and changed_at > was_open.out_of_step_since and changed_at <= this_run.as_of then changed_at
     end as arrived_at
 from was_open
 left join records on records.reconciliation = was_open.reconciliation and records.record_key = was_open.record_key

@@ -23,7 +23,7 @@ joined as (
             {%- endfor %}
             {
                 slice: 'creation week',
-                value: strftime(date_trunc('week', coalesce(left_record.record_created_at, right_record.record_created_at)::timestamptz), '%Y-%m-%d')
+                value: {{ creation_week('coalesce(left_record.record_created_at, right_record.record_created_at)') }}
             }
         ] as slices,
         case

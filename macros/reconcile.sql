@@ -16,7 +16,6 @@ Args:
     value, currency: columns that say what a record is worth.
     created:        the column that says when a record was made.
     email, name:    columns by which a record that stands on one side alone may be known on the other under another key.
-    slices:         columns of few values by which new differences are told apart.
 Rows: one a differing field or one-sided, unreconcilable or watched record; all other records are only counted (`records`).
 Cost: both sides are read twice. The first pass hashes the canonical fields and groups by the key's hash: about 100 bytes a key,
 spilled to disk past the memory limit. The second reads again only what differs, repeats a key, has an open difference or changed
@@ -24,7 +23,7 @@ since the last trusted run, and beside it what that run saw of the same keys.
 #}
 {% macro reconcile(
     reconciliation, left, right, key, fields, lag_hours,
-    scope='is_in_scope', status='status', value='null', currency='null', created='null', email='null', name='null', slices=[]
+    scope='is_in_scope', status='status', value='null', currency='null', created='null', email='null', name='null'
 ) %}
 {%- set columns = {'value': value, 'currency': currency, 'created_at': created, 'email': email, 'name': name} %}
 {%- set run_before, left_before, right_before = before(reconciliation, [ref('this_run'), left, right]) %}
@@ -78,7 +77,7 @@ right_side_before as not materialized (
 
 {{ records_read_again(scope, columns) }},
 
-{{ laid_side_by_side(fields, slices) }},
+{{ laid_side_by_side(fields, slices_of(reconciliation)) }},
 
 unreconcilable as (
 

@@ -77,6 +77,7 @@ def check_pairs(stated: dict) -> None:
     for pair, entry in stated["reconciliations"].items():
         sides = [entry["left"], entry["right"]]
         names = [pair, *(side["system"] for side in sides), *(table for side in sides for table in side["tables"])]
+        names += entry.get("slices") or []
         refuse_code(names, "under reconciliations in dbt_project.yml")
         if unknown := sorted(set(entry.get("thresholds") or {}) - set(stated["thresholds"])):
             raise BadConfiguration(

@@ -16,5 +16,4 @@
     value='amount',
     currency='currency',
     created='created_at',
-    slices=['plan', 'currency', 'interval', 'status'],
 ) }}

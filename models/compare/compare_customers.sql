@@ -13,5 +13,4 @@
     created='created_at',
     email='email',
     name='company',
-    slices=['country', 'status'],
 ) }}

@@ -10,7 +10,10 @@ from rich.text import Text
 FAILED_CHECKS_SHOWN = 6
 KINDS_SHOWN = 13
 WORDS_SHOWN = 6
-RELATIONS = "discrepancies, discrepancy_history, runs, trust_checks, unmapped_words, unreconcilable"
+RELATIONS = (
+    "discrepancies, discrepancy_history, drift_daily, drift_slices, runs, sync_lag, trust_checks, unmapped_words, unreconcilable,"
+    " values_at_risk"
+)
 
 
 def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -19,6 +22,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     failed = rows(connection, FAILED_CHECKS)
     kinds = rows(connection, OPEN_BY_KIND)
     words = rows(connection, UNMAPPED_WORDS)
+    waves = rows(connection, WAVES)
     unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
     warehouse = connection.execute("select path from duckdb_databases() where not internal").fetchone()[0]
     untrusted = [run for run in runs if run["verdict"] != "trusted"]
@@ -27,6 +31,8 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     console.print(pairs_table(runs))
     for heading, of_these in lists(runs, kinds):
         console.print(kinds_table(heading, of_these))
+    if waves:
+        console.print(what_started(waves))
     console.print(footer(runs, unusable, words, warehouse))
 
 
@@ -64,6 +70,27 @@ order by reconciliation desc, open desc, in_flight desc, bucket, field
 """
 
 UNMAPPED_WORDS = "select system, table_name, word, records from marts.unmapped_words order by records desc, system, table_name, word"
+
+# A kind tells more than the pair as a whole, which is named where none of its kinds is a wave.
+WAVES = """
+with last_run as (
+    select * from marts.runs where run_seq = (select max(run_seq) from marts.runs) and has_wave
+),
+waves as (
+    select run_id, reconciliation, bucket, field, listed, expected_listed, wave_probability from marts.drift_daily where is_wave
+    union all
+    select run_id, reconciliation, null, null, listed, expected_listed, wave_probability
+    from last_run
+    anti join marts.drift_daily as kind
+        on kind.run_id = last_run.run_id and kind.reconciliation = last_run.reconciliation and kind.is_wave
+)
+select waves.*, last_run.left_system, last_run.right_system, slice, value, support, news, lift
+from waves
+inner join last_run on last_run.run_id = waves.run_id and last_run.reconciliation = waves.reconciliation
+left join marts.drift_slices as slices
+    on slices.run_id = waves.run_id and slices.reconciliation = waves.reconciliation and slices.rank = 1 and slices.is_over_represented
+order by wave_probability, listed desc, reconciliation, bucket, field
+"""
 
 LAST_TRUSTED_RUNS = """
 select
@@ -134,23 +161,42 @@ def lists(runs: list[dict], kinds: list[dict]) -> list[tuple[str, list[dict]]]:
     return [(heading, of_these) for heading, of_these in found if of_these]
 
 
+def what_started(waves: list[dict]) -> Group:
+    """The wave that is least by chance, and the slice where it sits. Three lines."""
+    wave = waves[0]
+    kind = f", {meaning(wave)}" if wave["bucket"] else ""
+    lines = [
+        Text(f"\nWAVE in {wave['reconciliation']}{kind}: {number(wave['listed'])} new, {wave['expected_listed']:.1f} expected", "bold red")
+    ]
+    if wave["slice"]:
+        value = "blank" if wave["value"] is None else plain(wave["value"])
+        where = f"{wave['slice']} = {value}, {number(wave['support'])} of {number(wave['news'])} ({wave['lift']:.1f} times its share)"
+        lines.append(Text(f"  over-represented: {where}"))
+    more = f"{len(waves) - 1} more and " if len(waves) > 1 else ""
+    lines.append(Text(f"  {more}all slices in marts.drift_daily and marts.drift_slices; docs/waves.md says how to read them"))
+    return Group(*lines)
+
+
 def kinds_table(heading: str, kinds: list[dict]) -> Group:
     table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "new", "oldest"))
     for kind in kinds[:KINDS_SHOWN]:
-        meaning = {
-            "left_only": f"in {kind['left_system']}, not in {kind['right_system']}",
-            "right_only": f"in {kind['right_system']}, not in {kind['left_system']}",
-            "conflict": f"{kind['field']} differs",
-        }[kind["bucket"]]
         table.add_row(
             kind["reconciliation"],
             kind["bucket"],
-            meaning,
+            meaning(kind),
             *(number(kind[count]) for count in ("open", "in_flight", "new")),
             age(kind["oldest_hours"]),
         )
     more = [Text(f"… and {len(kinds) - KINDS_SHOWN} more kinds in marts.discrepancies")] if len(kinds) > KINDS_SHOWN else []
     return Group(Text(f"\n{heading}", "bold"), table, *more)
+
+
+def meaning(kind: dict) -> str:
+    return {
+        "left_only": f"in {kind['left_system']}, not in {kind['right_system']}",
+        "right_only": f"in {kind['right_system']}, not in {kind['left_system']}",
+        "conflict": f"{kind['field']} differs",
+    }[kind["bucket"]]
 
 
 def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
@@ -168,11 +214,13 @@ def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str) -
     before = max((run["before_as_of"] for run in trusted if run["before_as_of"]), default=None)
     since = f"; new and gone since the last trusted run of {before:%Y-%m-%d %H:%M} UTC" if before else ""
     if not any(run["before_as_of"] for run in runs):
-        since = "; no baseline yet, drops and jumps are judged from the next run on"
+        since = "; no baseline yet, drops and jumps are judged from the next run on, waves from the third"
     unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)
+    unjudged = [run["reconciliation"] for run in trusted if run["has_wave"] is None and run["before_as_of"]]
     notes = [f"records without a usable key: {unusable}, in marts.unreconcilable"] if unusable else []
     notes += [f"values that could not be read: {unread}, by side in marts.runs, by column in trust.side_counts"] if unread else []
     notes += [unmapped(words)] if words else []
+    notes += [f"waves were not judged, there are too few runs to judge by: {', '.join(unjudged)}"] if unjudged else []
     return Group(
         Text(),
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s{since}"),

@@ -42,6 +42,20 @@ changes as (
 
 ),
 
+-- The pair as a whole, and whether it or any of its kinds is a wave.
+waves as (
+
+    select
+        reconciliation,
+        any_value(listed) filter (bucket is null) as listed,
+        any_value(expected_listed) filter (bucket is null) as expected_listed,
+        any_value(wave_probability) filter (bucket is null) as wave_probability,
+        bool_or(is_wave) as has_wave
+    from {{ ref('waves') }}
+    group by reconciliation
+
+),
+
 now_run as (
 
     select
@@ -54,6 +68,7 @@ now_run as (
         coalesce(changes.in_flight, 0) as in_flight,
         coalesce(changes.opened, 0) as opened,
         coalesce(changes.resolved, 0) as resolved,
+        waves.* exclude (reconciliation),
         -- The same run again keeps its own figure: repeating a run changes nothing.
         coalesce(repeated.seconds, round(date_diff('millisecond', this_run.started_at, get_current_timestamp()) / 1000.0, 1)) as seconds
     from {{ ref('pairs') }} as pairs
@@ -62,6 +77,7 @@ now_run as (
     left join baselines on baselines.reconciliation = pairs.reconciliation
     left join {{ ref('bucket_counts') }} as bucket_counts on bucket_counts.reconciliation = pairs.reconciliation
     left join changes on changes.reconciliation = pairs.reconciliation
+    left join waves on waves.reconciliation = pairs.reconciliation
     left join earlier as repeated on repeated.run_id = this_run.run_id and repeated.reconciliation = pairs.reconciliation
 
 ),
@@ -79,5 +95,5 @@ select
     left_rows, right_rows, left_in_scope, right_in_scope,
     matched, conflicts, left_only, right_only, out_of_scope_left, out_of_scope_right,
     unreconcilable_left, unreconcilable_right, unreadable_left, unreadable_right,
-    open, in_flight, opened, resolved, seconds, history_version
+    open, in_flight, opened, resolved, listed, expected_listed, wave_probability, has_wave, seconds, history_version
 from all_runs

@@ -1,0 +1,3 @@
+{{ config(database='snapshot') }}
+
+{{ count_slices('records', ref('records_in_crm')) }}

@@ -1,0 +1,36 @@
+-- The records behind what this run listed; where there is a wave, behind the wave's kinds alone.
+{{ config(database='snapshot') }}
+
+with
+
+listed as (
+
+    select history.reconciliation, history.record_key, history.bucket, history.field
+    from {{ ref('discrepancy_history') }} as history
+    inner join {{ ref('this_run') }} as this_run on history.listed_in_run = this_run.run_id
+
+),
+
+kinds_in_a_wave as (
+
+    select reconciliation, bucket, field from {{ ref('waves') }} where is_wave and bucket is not null
+
+),
+
+records as (
+
+    select distinct listed.reconciliation, listed.record_key
+    from listed
+    left join kinds_in_a_wave as wave
+        on wave.reconciliation = listed.reconciliation and wave.bucket = listed.bucket and wave.field = listed.field
+    where wave.reconciliation is not null
+        or listed.reconciliation not in (select reconciliation from kinds_in_a_wave)
+
+)
+
+select comparisons.reconciliation, comparisons.record_key, any_value(comparisons.slices) as slices
+from {{ ref('comparisons') }} as comparisons
+inner join records
+    on records.reconciliation = comparisons.reconciliation and records.record_key = comparisons.record_key
+where comparisons.slices is not null
+group by all

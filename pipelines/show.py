@@ -172,8 +172,8 @@ def what_started(waves: list[dict]) -> Group:
         value = "blank" if wave["value"] is None else plain(wave["value"])
         where = f"{wave['slice']} = {value}, {number(wave['support'])} of {number(wave['news'])} ({wave['lift']:.1f} times its share)"
         lines.append(Text(f"  over-represented: {where}"))
-    more = f"{len(waves) - 1} more and " if len(waves) > 1 else ""
-    lines.append(Text(f"  {more}all slices in marts.drift_daily and marts.drift_slices; docs/waves.md says how to read them"))
+    more = f"marts.drift_daily has {len(waves) - 1} more, " if len(waves) > 1 else ""
+    lines.append(Text(f"  {more}marts.drift_slices has every slice; docs/waves.md says how to read them"))
     return Group(*lines)
 
 

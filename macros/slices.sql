@@ -14,8 +14,8 @@
 {%- set slices = slices_of(reconciliation) -%}
 select
     '{{ reconciliation }}' as reconciliation,
-    case {% for slice in slices %}when grouping({{ slice }}) = 0 then '{{ slice }}' {% endfor %}else 'creation week' end as slice,
-    case {% for slice in slices %}when grouping({{ slice }}) = 0 then {{ slice }} {% endfor %}else creation_week end as value,
+    case when grouping(creation_week) = 0 then 'creation week' {% for slice in slices %}when grouping({{ slice }}) = 0 then '{{ slice }}' {% endfor %}end as slice,
+    case when grouping(creation_week) = 0 then creation_week {% for slice in slices %}when grouping({{ slice }}) = 0 then {{ slice }} {% endfor %}end as value,
     count(*) as records
 from (
     select {% for slice in slices %}{{ slice }}::varchar as {{ slice }}, {% endfor %}{{ creation_week(created) }} as creation_week

@@ -38,8 +38,8 @@ select
     comparisons.record_key,
     [
         slice for slice in any_value(comparisons.slices)
-        if not list_contains(any_value(records.fields), slice.slice)
-            and not (bool_or(coalesce(records.is_new, false)) and slice.slice = 'creation week')
+        if not list_contains(any_value(records.fields), slice['slice'])
+            and not (bool_or(coalesce(records.is_new, false)) and slice['slice'] = 'creation week')
     ] as slices
 from {{ ref('comparisons') }} as comparisons
 inner join records

@@ -307,6 +307,49 @@ def test_a_slice_holds_at_least_its_news(engine):
     assert (rows["a"]["population_share"], rows["a"]["is_over_represented"]) == (0.06, True)
 
 
+def news_of(engine: Engine, waves: list[tuple]) -> dict[str, list[str]]:
+    """The news of a run that listed four differences of three records: key → the slices it is told apart by."""
+    listed = [
+        ("contracts", "K-1", "conflict", "plan", "changed here, never arrived there", "000002"),
+        ("contracts", "K-1", "conflict", "amount", "changed here, never arrived there", "000002"),
+        ("contracts", "K-2", "left_only", "", "created here, never arrived there", "000002"),
+        ("contracts", "K-3", "conflict", "amount", "unknown", "000002"),
+        ("contracts", "K-4", "conflict", "amount", "unknown", "000001"),
+        ("contracts", "K-5", "conflict", "amount", "unknown", None),
+    ]
+    history = "reconciliation varchar, record_key varchar, bucket varchar, field varchar, cause varchar, listed_in_run varchar"
+    slices = [{"slice": name, "value": "x"} for name in ("plan", "currency", "creation week")]
+    put(engine, "snapshot.trust.this_run", "run_id varchar", [("000002",)])
+    put(engine, "warehouse.marts.discrepancy_history", history, listed)
+    put(engine, "snapshot.judge.waves", "reconciliation varchar, bucket varchar, field varchar, is_wave boolean", waves)
+    compared = [("contracts", row[1], slices) for row in listed]
+    put(
+        engine,
+        "snapshot.compare.comparisons",
+        "reconciliation varchar, record_key varchar, slices struct(slice varchar, value varchar)[]",
+        compared,
+    )
+    return {row["record_key"]: [slice_["slice"] for slice_ in row["slices"]] for row in made(engine, "news")}
+
+
+def test_a_record_is_not_told_apart_by_what_its_own_difference_says(engine):
+    """Neither by the field in which it differs, nor, where it is new, by the week in which it was made."""
+    assert news_of(engine, [("contracts", None, None, False)]) == {
+        "K-1": ["currency", "creation week"],
+        "K-2": ["plan", "currency"],
+        "K-3": ["plan", "currency", "creation week"],
+    }
+
+
+def test_the_news_of_a_wave_is_of_its_kinds_alone(engine):
+    amounts = [("contracts", "conflict", "amount", True), ("contracts", "left_only", "", False), ("contracts", None, None, True)]
+    assert news_of(engine, amounts).keys() == {"K-1", "K-3"}
+    as_a_whole = [("contracts", "conflict", "amount", False), ("contracts", None, None, True)]
+    assert news_of(engine, as_a_whole).keys() == {"K-1", "K-2", "K-3"}
+    elsewhere = [("customers", "conflict", "amount", True), ("contracts", None, None, False)]
+    assert news_of(engine, elsewhere).keys() == {"K-1", "K-2", "K-3"}
+
+
 HISTORY = (
     "reconciliation varchar, resolution varchar, is_since_exact boolean, out_of_step_since timestamptz, arrived_at timestamptz,"
     " lag_hours double, last_seen_at timestamptz"

@@ -17,5 +17,4 @@
     scope='is_in_scope',
     value='amount',
     currency='currency',
-    slices=['country', 'plan', 'status'],
 ) }}

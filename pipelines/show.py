@@ -21,6 +21,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     runs = rows(connection, LAST_RUN)
     failed = rows(connection, FAILED_CHECKS)
     kinds = rows(connection, OPEN_BY_KIND)
+    causes = rows(connection, OPEN_BY_CAUSE)
     words = rows(connection, UNMAPPED_WORDS)
     waves = rows(connection, WAVES)
     unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
@@ -31,6 +32,8 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     console.print(pairs_table(runs))
     for heading, of_these in lists(runs, kinds):
         console.print(kinds_table(heading, of_these))
+    if causes:
+        console.print(causes_table(causes))
     if waves:
         console.print(what_started(waves))
     console.print(footer(runs, unusable, words, warehouse))
@@ -67,6 +70,16 @@ select
 from marts.discrepancies
 group by all
 order by reconciliation desc, open desc, in_flight desc, bucket, field
+"""
+
+OPEN_BY_CAUSE = """
+select
+    reconciliation, cause, case stale_side when 'left' then left_system when 'right' then right_system else stale_side end as stale,
+    count(*) as open, count(*) filter (listed_in_run = run_id) as new, min(record_key) as example
+from marts.discrepancies
+where status = 'open' and cause != 'unknown'
+group by all
+order by reconciliation desc, open desc, cause, stale
 """
 
 UNMAPPED_WORDS = "select system, table_name, word, records from marts.unmapped_words order by records desc, system, table_name, word"
@@ -197,6 +210,20 @@ def meaning(kind: dict) -> str:
         "right_only": f"in {kind['right_system']}, not in {kind['left_system']}",
         "conflict": f"{kind['field']} differs",
     }[kind["bucket"]]
+
+
+def causes_table(causes: list[dict]) -> Group:
+    """Of what is open, what is known of how it came; the rest is told as unknown in the tables."""
+    table = plain_table("pair", "what happened", "stale", "for example", numbers=("open", "new"))
+    for cause in causes[:KINDS_SHOWN]:
+        table.add_row(
+            cause["reconciliation"],
+            cause["cause"],
+            cause["stale"],
+            plain(cause["example"]),
+            *(number(cause[count]) for count in ("open", "new")),
+        )
+    return Group(Text("\nWhy, as far as it is known (tallystick explain KEY tells more)", "bold"), table)
 
 
 def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:

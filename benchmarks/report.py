@@ -38,18 +38,19 @@ def times(sizes: dict) -> list[str]:
     """First and second night against the baseline over the same night's files."""
     rows = []
     for records, size in having(sizes, "compare"):
-        for night, baseline in (("first", "baseline"), ("second", "baseline_2")):
+        for night, baseline, most in (("first", "baseline", 3.5), ("second", "baseline_2", 3)):
             build, by_hand = size[night], size[baseline]
-            ratio = judged(ratio_of(build, by_hand), 2.5, records)
+            ratio = judged(ratio_of(build, by_hand), most, records)
             start = f"{build['startup_seconds']:.2f} s"
             rows.append([f"{records:,}, {night} night", seconds(by_hand), seconds(build), ratio, start])
             if night == "first":
                 rows.append([f"{records:,}, without canonicalisation", seconds(size["raw"]), "", "", ""])
     text = (
         "dbt build from the landed snapshot to the marts, dbt's own start included, in a project that was parsed before,\n"
-        "as in all runs of a checkout but its first. The same rows as the baseline's."
+        "as in all runs of a checkout but its first. The same rows as the baseline's; beside them the build judges each difference.\n"
+        "Candidate keys are measured apart, in results-candidates.md."
     )
-    return section("Time", text, [SIDE, "baseline", "dbt build", "ratio (≤ 2.5)", "of it dbt's start"], rows)
+    return section("Time", text, [SIDE, "baseline", "dbt build", "ratio (≤ 3.5, ≤ 3)", "of it dbt's start"], rows)
 
 
 def memory(sizes: dict, small: str) -> list[str]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipelines import settings
 from pipelines.failures import BadConfiguration
-from pipelines.show import age, plain, plain_table, rows
+from pipelines.show import age, plain, rows
 
 TRUSTED_PAIRS = """
 select reconciliation, arg_max(run_id, run_seq) as run_id, max(as_of) as as_of,
@@ -109,12 +109,15 @@ def side(connection: duckdb.DuckDBPyConnection, pair: dict, which: str, key: str
 
 def beside(pair: dict, sides: dict[str, dict | None], differing: set[str]) -> Table:
     """Field by field; ≠ marks what differs."""
-    table = plain_table("", "", pair["left"], pair["right"], numbers=())
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in ("", pair["left"], pair["right"]):
+        table.add_column(heading, overflow="fold")
     fields = [name for name in sides["left"] or sides["right"] or {} if not name.endswith("_stated")]
     for field in fields:
-        table.add_row("≠" if field in differing else "", field, *(written(sides[which], field) for which in ("left", "right")))
+        mark = "≠" if field in differing else " "
+        table.add_row(f"{mark} {field}", *(written(sides[which], field) for which in ("left", "right")))
     if not all(sides.values()):
-        table.add_row("", Text("no such record", "dim"), *("" if sides[which] else "✗" for which in ("left", "right")))
+        table.add_row("  no such record", *("" if sides[which] else "✗" for which in ("left", "right")))
     return table
 
 

@@ -16,6 +16,10 @@ select
     {{ told('left_value') }} as left_told,
     {{ told('right_value') }} as right_told,
     {{ told('base_value') }} as base_told,
+    case
+        when not right_is_unreadable then format('{} says {}, {} says {}', right_system, right_told, left_system, left_told)
+        else format('{} says {}, {} says {}', left_system, left_told, right_system, right_told)
+    end as what_is_not_read,
     {{ on_day('agreed_at') }} as agreed_on,
     {{ between_times('coalesce(agreed_at, before_as_of)', 'as_of') }} as when_it_moved,
     coalesce(case when is_opening then before_as_of end, opened_at, as_of) as known_at,

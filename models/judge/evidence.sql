@@ -16,12 +16,8 @@ select
             else format('in {} alone already on {}, and active since; never seen in {}', here, {{ on_day('known_at') }}, there)
         end
         when 'other side before' then format('it stood in {} alone before, and stands in {} alone now', there, here)
-        when 'unmapped word' then format(
-            '{} says {}, {} says {}: one of these words is not in seeds/status_map.csv', left_system, left_told, right_system, right_told
-        )
-        when 'unreadable' then format(
-            '{} says {}, {} says {}: one of them can''t be read as {}', left_system, left_told, right_system, right_told, field
-        )
+        when 'unmapped word' then format('{}, which is not in seeds/status_map.csv', what_is_not_read)
+        when 'unreadable' then format('{}, which can''t be read as {}', what_is_not_read, field)
         when 'right is behind' then format('{} says {}, as {} did before it said {}', right_system, right_told, left_system, left_told)
         when 'left is behind' then format('{} says {}, as {} did before it said {}', left_system, left_told, right_system, right_told)
         when 'never agreed' then format('they were not seen to agree on {} before; {}', field, last_changes)

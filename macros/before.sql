@@ -59,7 +59,9 @@
         union all
         select
             1, format('create view before_{{ reconciliation }}."{0}"."{1}" as from kept_{{ reconciliation }}."{0}"."{1}"', schema_name, table_name)
-        from duckdb_tables() where database_name = 'kept_{{ reconciliation }}'
+        from duckdb_tables()
+        where database_name = 'kept_{{ reconciliation }}'
+            and (schema_name not in ('pulls', 'trust', 'compare', 'judge') or table_name = 'this_run')
         union all
         select
             1 + max(height), regexp_replace(

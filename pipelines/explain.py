@@ -47,7 +47,10 @@ def explain(connection: duckdb.DuckDBPyConnection, console: Console, key: str, p
     """Prints the record that has `key` in each pair, or in `pair`. Raises BadConfiguration where no side has or had it."""
     pairs = rows(connection, TRUSTED_PAIRS, [pair])
     if not pairs:
-        raise BadConfiguration(f"There is no trusted run of {pair or 'any pair'}.", "Nothing was touched; run make reconcile first.")
+        known = ", ".join(settings.project_vars()["reconciliations"])
+        raise BadConfiguration(
+            f"There is no trusted run of {pair or 'any pair'}; the pairs are {known}.", "Nothing was touched; run make reconcile first."
+        )
     key = connection.execute(f"select {normalised_key('$key')}", {"key": key}).fetchone()[0]
     stories = [story for of_pair in pairs if (story := told(connection, of_pair, key))]
     if not stories:
@@ -110,8 +113,9 @@ def side(connection: duckdb.DuckDBPyConnection, pair: dict, which: str, key: str
 def beside(pair: dict, sides: dict[str, dict | None], differing: set[str]) -> Table:
     """Field by field; ≠ marks what differs."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in ("", pair["left"], pair["right"]):
-        table.add_column(heading, overflow="fold")
+    table.add_column(no_wrap=True)
+    for heading in (pair["left"], pair["right"]):
+        table.add_column(heading, overflow="fold", ratio=1)
     fields = [name for name in sides["left"] or sides["right"] or {} if not name.endswith("_stated")]
     for field in fields:
         mark = "≠" if field in differing else " "

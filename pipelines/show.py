@@ -11,8 +11,8 @@ FAILED_CHECKS_SHOWN = 6
 KINDS_SHOWN = 13
 WORDS_SHOWN = 6
 RELATIONS = (
-    "discrepancies, discrepancy_history, drift_daily, drift_slices, runs, sync_lag, trust_checks, unmapped_words, unreconcilable,"
-    " values_at_risk"
+    "candidate_keys, discrepancies, discrepancy_history, drift_daily, drift_slices, runs, sync_lag, trust_checks, unmapped_words,"
+    " unreconcilable, values_at_risk"
 )
 
 
@@ -32,7 +32,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     console.print(pairs_table(runs))
     for heading, of_these in lists(runs, kinds):
         console.print(kinds_table(heading, of_these))
-    if causes:
+    if any(cause["cause"] != "unknown" for cause in causes):
         console.print(causes_table(causes))
     if waves:
         console.print(what_started(waves))
@@ -75,11 +75,12 @@ order by reconciliation desc, open desc, in_flight desc, bucket, field
 OPEN_BY_CAUSE = """
 select
     reconciliation, cause, case stale_side when 'left' then left_system when 'right' then right_system else stale_side end as stale,
-    count(*) as open, count(*) filter (listed_in_run = run_id) as new, min(record_key) as example
+    count(*) as open, count(*) filter (listed_in_run = run_id) as listed,
+    arg_max(record_key, (listed_in_run is not distinct from run_id, coalesce(value_at_risk, 0))) as example
 from marts.discrepancies
-where status = 'open' and cause != 'unknown'
+where status = 'open' and run_id = (select arg_max(run_id, run_seq) from marts.runs)
 group by all
-order by reconciliation desc, open desc, cause, stale
+order by listed desc, open desc, reconciliation desc, cause, stale
 """
 
 UNMAPPED_WORDS = "select system, table_name, word, records from marts.unmapped_words order by records desc, system, table_name, word"
@@ -175,18 +176,17 @@ def lists(runs: list[dict], kinds: list[dict]) -> list[tuple[str, list[dict]]]:
 
 
 def what_started(waves: list[dict]) -> Group:
-    """The wave that is least by chance, and the slice where it sits. Three lines."""
-    wave = waves[0]
-    kind = f", {meaning(wave)}" if wave["bucket"] else ""
-    lines = [
-        Text(f"\nWAVE in {wave['reconciliation']}{kind}: {number(wave['listed'])} new, {wave['expected_listed']:.1f} expected", "bold red")
-    ]
-    if wave["slice"]:
-        value = "blank" if wave["value"] is None else plain(wave["value"])
-        where = f"{wave['slice']} = {value}, {number(wave['support'])} of {number(wave['news'])} ({wave['lift']:.1f} times its share)"
-        lines.append(Text(f"  over-represented: {where}"))
-    more = f"marts.drift_daily has {len(waves) - 1} more, " if len(waves) > 1 else ""
-    lines.append(Text(f"  {more}marts.drift_slices has every slice; docs/waves.md says how to read them"))
+    """Of each pair the wave that is least by chance, and the slice where it sits."""
+    lines = []
+    for wave in {wave["reconciliation"]: wave for wave in reversed(waves)}.values():
+        kind = f", {meaning(wave)}" if wave["bucket"] else ""
+        counted = f"{number(wave['listed'])} new, {wave['expected_listed']:.1f} expected"
+        lines.append(Text(f"\nWAVE in {wave['reconciliation']}{kind}: {counted}", "bold red"))
+        if wave["slice"]:
+            value = "blank" if wave["value"] is None else plain(wave["value"])
+            where = f"{wave['slice']} = {value}, {number(wave['support'])} of {number(wave['news'])} ({wave['lift']:.1f} times its share)"
+            lines.append(Text(f"  over-represented: {where}"))
+    lines.append(Text("  marts.drift_daily has every kind, marts.drift_slices every slice; docs/waves.md says how to read them"))
     return Group(*lines)
 
 
@@ -213,17 +213,14 @@ def meaning(kind: dict) -> str:
 
 
 def causes_table(causes: list[dict]) -> Group:
-    """Of what is open, what is known of how it came; the rest is told as unknown in the tables."""
-    table = plain_table("pair", "what happened", "stale", "for example", numbers=("open", "new"))
+    """Of what is open, how it came as far as the evidence goes; what came past the lag since the last run first."""
+    table = plain_table("pair", "what happened", "stale", "for example", numbers=("open", "past the lag now"))
     for cause in causes[:KINDS_SHOWN]:
-        table.add_row(
-            cause["reconciliation"],
-            cause["cause"],
-            cause["stale"],
-            plain(cause["example"]),
-            *(number(cause[count]) for count in ("open", "new")),
-        )
-    return Group(Text("\nWhy, as far as it is known (tallystick explain KEY tells more)", "bold"), table)
+        counts = (number(cause[count]) for count in ("open", "listed"))
+        table.add_row(cause["reconciliation"], cause["cause"], cause["stale"], plain(cause["example"]), *counts)
+    left_out = sum(cause["open"] for cause in causes[KINDS_SHOWN:])
+    more = [Text(f"… and {left_out} open differences of other causes in marts.discrepancies")] if left_out else []
+    return Group(Text("\nWhy (tallystick explain KEY tells more)", "bold"), table, *more)
 
 
 def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:

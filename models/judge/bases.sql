@@ -17,7 +17,7 @@ sightings as (
 still_open as (
 
     select
-        discrepancy_id, opened_at, sides_before, agreed_at, base_value, left_base, right_base,
+        discrepancy_id, opened_at, last_seen_at, sides_before, agreed_at, base_value, left_base, right_base,
         left_value, right_value, left_compared, right_compared, out_of_step_since, is_since_exact, stale_side, cause, cause_evidence
     from {{ source('published_marts', 'discrepancy_history') }}
     where resolved_at is null
@@ -46,6 +46,7 @@ select
     case when is_opening then right_value_before else still_open.base_value end as right_value_before,
 
     still_open.opened_at,
+    still_open.last_seen_at as seen_last_at,
     still_open.left_compared as left_seen_last,
     still_open.right_compared as right_seen_last,
     still_open.left_value as left_value_last,

@@ -18,6 +18,8 @@ bases as (
 
         (left_compared is distinct from left_seen_last and left_value is distinct from left_value_last) as left_moved_on,
         (right_compared is distinct from right_seen_last and right_value is distinct from right_value_last) as right_moved_on,
+        not is_opening and case mover when 'left' then left_moved_on when 'right' then right_moved_on end as mover_moved_on,
+        not is_opening and case mover when 'left' then right_moved_on when 'right' then left_moved_on end as other_went_back,
         (not is_opening and right_moved_on and left_compared is not distinct from right_seen_last) as left_holds_older,
         (not is_opening and left_moved_on and right_compared is not distinct from left_seen_last) as right_holds_older
     from {{ ref('bases') }}
@@ -48,7 +50,8 @@ select
     earlier_values.agreed_until as moved_to_agreed_until,
     case
         when bases.bucket != 'conflict' then case
-            when candidates.rests_on = 'e-mail' then 'two keys'
+            -- An address alone is a suggestion where the names speak against it; 0.8 is what it counts where there are none.
+            when candidates.rests_on = 'e-mail' and (candidates.score = 0.8 or candidates.score >= 0.94) then 'two keys'
             when not is_opening and cause_before != 'one record under two keys' then 'as before'
             when sides_before is null then 'no before'
             when sides_before = 'both' and agreed_at is not null then 'gone'
@@ -58,11 +61,12 @@ select
         end
         when is_status and (left_is_unreadable or right_is_unreadable) then 'unmapped word'
         when left_is_unreadable or right_is_unreadable then 'unreadable'
-        when not is_opening and cause_before is not null and not left_moved_on and not right_moved_on then 'as before'
+        when not is_opening and cause_before != 'a status word nobody mapped' and not left_moved_on and not right_moved_on then 'as before'
         when sides_before is null then 'no before'
         when sides_before = 'left' and left_moved and (right_compared is not distinct from left_base) then 'right is behind'
         when sides_before = 'right' and right_moved and (left_compared is not distinct from right_base) then 'left is behind'
         when agreed_at is null then 'never agreed'
+        when other_went_back then 'the other went back'
         when mover is not null and is_status and mover_has_ended then 'ended'
         -- A status comes back for good reasons: to say that it came back by mistake would end a customer who has returned.
         when mover is not null and earlier_values.led_by != mover and not is_status then 'older value'

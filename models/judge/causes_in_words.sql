@@ -10,7 +10,13 @@ select
     case when bucket = 'left_only' then right_system else left_system end as there,
     case when mover = 'left' then left_system else right_system end as moving,
     case when mover = 'left' then right_system else left_system end as staying,
-    {{ told("case when mover = 'left' then left_value_before else right_value_before end") }} as moved_from,
+    {{ told("case
+        when mover_moved_on and mover = 'left' then left_value_last
+        when mover_moved_on then right_value_last
+        when mover = 'left' then left_value_before
+        else right_value_before
+    end") }} as moved_from,
+    {{ told("case when mover = 'left' then right_value_last else left_value_last end") }} as went_back_from,
     {{ told("case when mover = 'left' then left_value else right_value end") }} as moved_to_value,
     {{ told("case when mover = 'left' then right_value else left_value end") }} as stayed_at,
     {{ told('left_value') }} as left_told,
@@ -21,7 +27,7 @@ select
         else format('{} says {}, {} says {}', left_system, left_told, right_system, right_told)
     end as what_is_not_read,
     {{ on_day('agreed_at') }} as agreed_on,
-    {{ between_times('coalesce(agreed_at, before_as_of)', 'as_of') }} as when_it_moved,
+    {{ between_times('case when mover_moved_on then seen_last_at else coalesce(agreed_at, before_as_of) end', 'as_of') }} as when_it_moved,
     coalesce(case when is_opening then before_as_of end, opened_at, as_of) as known_at,
     concat_ws(
         ', ',

@@ -20,7 +20,13 @@ select
         when 'unreadable' then format('{}, which can''t be read as {}', what_is_not_read, field)
         when 'right is behind' then format('{} says {}, as {} did before it said {}', right_system, right_told, left_system, left_told)
         when 'left is behind' then format('{} says {}, as {} did before it said {}', left_system, left_told, right_system, right_told)
-        when 'never agreed' then format('they were not seen to agree on {} before; {}', field, last_changes)
+        when 'never agreed' then format(
+            'in the run before it opened, of {}, they were not seen to agree on {}; {}', {{ on_day('known_at') }}, field, last_changes
+        )
+        when 'the other went back' then format(
+            '{} went back from {} to {} since {}, and {} says {}: who is behind can''t be told',
+            staying, went_back_from, stayed_at, {{ on_day('seen_last_at') }}, moving, moved_to_value
+        )
         when 'ended' then format(
             'ended in {} {} ({} became {}); {} still says {}, last agreed {}',
             moving, when_it_moved, moved_from, moved_to_value, staying, stayed_at, agreed_on
@@ -30,7 +36,7 @@ select
             moving, moved_from, moved_to_value, when_it_moved, {{ on_day('moved_to_agreed_until') }}, staying, stayed_at
         )
         when 'older value or change back' then format(
-            '{} went back from {} to {} {}, which both had until {}; which of them had changed it first is not known',
+            '{} went back from {} to {} {}, which both had until {}; whether that was meant, nothing tells',
             moving, moved_from, moved_to_value, when_it_moved, {{ on_day('moved_to_agreed_until') }}
         )
         when 'moved' then format(

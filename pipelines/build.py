@@ -7,6 +7,7 @@ and tells every node's result. Its end closes the database files. It speaks JSON
 import atexit
 import gc
 import json
+import logging
 import os
 import queue
 import sys
@@ -29,6 +30,7 @@ SEVERITY_THAT_STOPS = {
 def main() -> int:
     commands = queue.SimpleQueue()
     threading.Thread(target=listen, args=[commands], daemon=True).start()
+    logging.raiseExceptions = False  # where the disk is full the run says so; that its log can't be written is no news
     gc.disable()  # dbt makes millions of small objects and lives for seconds: collecting costs a tenth of them
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner

@@ -16,7 +16,7 @@ from test_oracle import COUNTS, FIRST_NIGHT, LIFTED, TABLES, World, agreeing, dr
 Everything = dict[str, Counter[tuple]]  # every table of the published file → its rows, as (column, value) pairs
 Change = Callable[[str, list[dict]], list[Row]]  # table, its rows → other rows
 
-NAME_OF_RUN = {"run_id", "fingerprint", "last_seen_run", "opened_in_run", "resolved_in_run", "seconds"}
+NAME_OF_RUN = {"run_id", "fingerprint", "last_seen_run", "opened_in_run", "listed_in_run", "resolved_in_run", "seconds"}
 DIFFERENCES = ("discrepancies", "discrepancy_history", "unreconcilable")
 
 

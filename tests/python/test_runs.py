@@ -68,7 +68,7 @@ def test_files_are_for_their_owner_alone(second_night):
 
 def test_a_trusted_run_leaves_nothing_half_made(second_night):
     assert sorted(path.name for path in second_night.world.state.iterdir()) == [
-        "lock", "logs", "snapshot.duckdb", "target", "warehouse.duckdb",
+        "before", "lock", "logs", "snapshot.duckdb", "target", "warehouse.duckdb",
     ]  # fmt: skip
 
 

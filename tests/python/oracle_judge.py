@@ -147,7 +147,10 @@ class Judge:
                 if not (before.left and before.right and has_moved(name, before.left, left) and has_moved(name, before.right, right)):
                     continue
                 if agrees(name, before) and agrees(name, Before(None, left, right)):
-                    led_by = who_led(left.updated_at, right.updated_at, before.as_of)
+                    others = [other for other in left.fields if other != name]
+                    # A record's time is of its last change, which may be another field's.
+                    is_only_change = not any(has_row(other, seen.buckets[key], before, left, right) for other in others)
+                    led_by = who_led(left.updated_at, right.updated_at, before.as_of) if is_only_change else None
                     self.earlier[key, name].append(Earlier(before.left.fields[name].meant, before.as_of, led_by))
 
 
@@ -157,14 +160,27 @@ def who_led(left_at: datetime | None, right_at: datetime | None, since: datetime
     return "left" if left_at < right_at else "right"
 
 
+def has_row(name: str, bucket: str, before: Before, left: Record, right: Record) -> bool:
+    """Whether a field has a row of its own beside another that both sides changed alike: it differs, or agrees on something else."""
+    if agreement(name, left, right, Comparison("")) != "agrees":
+        return bucket == "conflict"
+    if agreement(name, before.left, before.right, Comparison("")) == "differs":
+        return True
+    return agrees(name, before) and has_moved(name, before.left, left) and has_moved(name, before.right, right)
+
+
 def agrees(name: str, before: Before) -> bool:
     """Whether both sides had the record and said the same in this field."""
     return bool(before.left and before.right) and agreement(name, before.left, before.right, Comparison("")) == "agrees"
 
 
 def has_moved(name: str, was: Record, now: Record) -> bool:
-    """What is compared is another value, or one that could not be read has become one that can, or the reverse."""
-    return as_read(was.fields[name]) != as_read(now.fields[name])
+    """What is compared is another value, or one that could not be read has become one that can, or the reverse.
+
+    What the system still writes as it did has not moved, whatever an edited map now reads in it.
+    """
+    was_value, value = was.fields[name], now.fields[name]
+    return as_read(was_value) != as_read(value) and was_value.stated != value.stated
 
 
 def as_read(value: Value) -> tuple:
@@ -198,6 +214,8 @@ def conflict(name: str, left: Record, right: Record, before: Before, earlier: li
         led_by = [each.led_by for each in earlier if each.value == now[mover].fields[name].meant]
         if led_by and led_by[-1] is None:
             return Verdict(UNKNOWN, "unknown", "4b, nobody knows who led")
+        if led_by and led_by[-1] == other and name == "status":
+            return Verdict(UNKNOWN, "unknown", "4b, a status that came back")
         if led_by and led_by[-1] == other:
             return Verdict(OVERWRITTEN, mover, "4b")
         return Verdict(CHANGED, other, "4c, back" if led_by else "4c", now[mover].updated_at)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from judgements import mismatches, night, read, written
 from oracle import Identity
 from oracle_judge import CHANGED, CREATED, GONE, OTHER, OVERWRITTEN, TWO_KEYS, UNKNOWN, Judge
-from test_oracle import FIRST_NIGHT, LIFTED, TABLES, World, agreeing, drawn, edits, played
+from test_oracle import FIRST_NIGHT, LIFTED, TABLES, Edit, World, agreeing, drawn, edits, played
 from test_three_way import RULES
 
 HOUR = timedelta(hours=1)
@@ -44,7 +44,7 @@ FIELDS = {
 AGES = [3_600, 7_200, 7_200, 10_800, 90_000, 0, -3_600]
 GAPS = [86_400, 43_200, 172_800]
 NIGHTS = 4
-WORLDS = 16
+WORLDS = 5
 CASES_A_WORLD = 200
 number_of_value = st.sampled_from([0, 0, 1, 1, 1, 2, 2, 3, 4])
 
@@ -88,8 +88,30 @@ def comings_and_goings(draw: st.DrawFn) -> list:
     return [(when, what, table)]
 
 
+def dated(story: list) -> list:
+    """The CRM says so when it changes: what both change alike under old times may be remembered or not, and is not told of here."""
+    told = [edit for edit in story if not hides_its_time(edit)]
+    said = {(edit[0], edit[2]) for edit in told if edit[1] == "age"}
+    changed = {(edit[0], ("crm", table)) for edit in told for table in written_in_crm(edit)}
+    return told + [(when, "age", table, 3_600) for when, table in sorted(changed - said)]
+
+
+def hides_its_time(edit: Edit) -> bool:
+    _, what, *rest = edit
+    if what not in ("age", "write") or rest[0][0] != "crm":
+        return False
+    return rest[1] > max(AGES) if what == "age" else rest[1][0] == "updated_at"
+
+
+def written_in_crm(edit: Edit) -> list[str]:
+    _, what, *rest = edit
+    if what in ("write", "restore"):
+        return [rest[0][1]] if rest[0][0] == "crm" else []
+    return {"end": ["customers", "deals"], "money": ["deals"]}.get(what, [])
+
+
 stories = st.builds(
-    lambda *parts: [edit for part in parts for each in part for edit in each],
+    lambda *parts: dated([edit for part in parts for each in part for edit in each]),
     st.lists(changes(), min_size=1, max_size=2),
     st.lists(st.one_of(comings_and_goings(), comings_and_goings(), edits.map(lambda edit: [edit])), max_size=2),
 )
@@ -166,7 +188,7 @@ def test_generated_worlds_are_judged_alike():
 
 @pytest.mark.sweep
 def test_generated_worlds_are_judged_alike_for_longer():
-    for world in drawn_worlds(10 * WORLDS, is_repeatable=False):
+    for world in drawn_worlds(30 * WORLDS, is_repeatable=False):
         check(world)
 
 

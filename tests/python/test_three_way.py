@@ -139,7 +139,7 @@ class At(NamedTuple):
 @cache
 def combinations(name: str, has_before: bool) -> list[Combination]:
     kind, told = KIND_OF[name], []
-    times = {"text": TIMES, AT_EVERY_TIME: TIMES, "status": FEW_TIMES}.get(name, ("before", "after"))
+    times = TIMES if name in ("status", AT_EVERY_TIME) else ("before", "after")
     can_end = {letter.lower() for letter in "AB"} if kind.field != "status" else set()
     known = {*kind.letters, *can_end, "-", " "}
     histories = [history for history, (nights, _) in HISTORIES.items() if set(nights) <= known] if has_before else ["nothing"]
@@ -326,11 +326,11 @@ RULES = {
     "6", "7, agreed", "7, differed or ended", "8, here alone", "8, on neither side", "9", "kept",
 }  # fmt: skip
 NOT_IN = {  # a status reads its ending as a value; a text can always be read
-    "text": {"1", "2", CAME_BACK},
+    "text": {"1", "2"},
     "status": {"2", "8, here alone", "4b"},
     "status that had ended": {"2", "7, agreed", "4b"},
-    "amount": {"1", CAME_BACK},
-    "date": {"1", CAME_BACK},
+    "amount": {"1"},
+    "date": {"1"},
 }
 
 
@@ -347,7 +347,7 @@ def test_the_combinations_reach_every_rule(name):
 def test_the_combinations_reach_every_cause():
     causes = {line.judgement.cause for name in KINDS for line in judge_of(name, True).lines.values()}
     assert causes == CAUSES - {TWO_KEYS}
-    assert sum(len(combinations(name, True)) for name in KINDS) >= 30_000
+    assert sum(len(combinations(name, True)) for name in KINDS) >= 25_000
 
 
 @pytest.mark.parametrize("name", ["status", *(pytest.param(name, marks=pytest.mark.sweep) for name in KINDS if name != "status")])
@@ -387,7 +387,7 @@ def nights_and_all_twice(engine: Engine, nights: Iterable[tuple[datetime, oracle
 @pytest.mark.parametrize("first", [{}, {"publish": False}], ids=["run twice", "killed and run again"])
 @pytest.mark.parametrize("name", ["status"])
 def test_a_run_repeated_changes_no_judgement(name, first):
-    few = [one for one in combinations(name, True) if {one.left_time, one.right_time, one.created} == {"after", "never"}]
+    few = [one for one in combinations(name, True) if (one.left_time, one.right_time) == ("after", "after") or one.created == "after"]
     with Engine(**LIFTED) as once, Engine(**LIFTED) as again:
         for as_of, tables in laid_out(few):
             night(once, as_of, tables)

@@ -114,7 +114,10 @@ class Judge:
 
     def seen_again(self, identity: Identity, seen: Comparison, line: Line) -> Line:
         now = seen.beside[identity.key]
-        if identity.bucket != "conflict" or not any(has_moved(identity.field, *each) for each in zip(line.held, now, strict=True)):
+        if identity.bucket != "conflict":
+            return replace(line, held=now, rule="kept")
+        is_moved = any(has_moved(identity.field, *each) for each in zip(line.held, now, strict=True))
+        if not is_moved and line.judgement.cause != UNMAPPED:
             return replace(line, held=now, rule="kept")
         verdict = conflict(identity.field, *now, line.before, line.earlier, line.held)
         judgement = line.judgement._replace(cause=verdict.cause, stale_side=verdict.stale_side)
@@ -209,6 +212,8 @@ def conflict(name: str, left: Record, right: Record, before: Before, earlier: li
 
     if len(moved) == 1:
         (mover,), other = moved, OTHER[moved[0]]
+        if held and has_moved(name, dict(zip(OTHER, held, strict=True))[other], now[other]):
+            return Verdict(UNKNOWN, "unknown", "4, the other went back")
         if name == "status" and not now[mover].is_in_scope and now[other].is_in_scope:
             return Verdict(ENDED, other, "4a", now[mover].updated_at)
         led_by = [each.led_by for each in earlier if each.value == now[mover].fields[name].meant]

@@ -10,7 +10,7 @@ from engine import Engine
 from hypothesis import strategies as st
 from judgements import mismatches, night, read, written
 from oracle import Identity
-from oracle_judge import CHANGED, CREATED, GONE, OTHER, OVERWRITTEN, TWO_KEYS, UNKNOWN, Judge
+from oracle_judge import CHANGED, CREATED, GONE, OTHER, OVERWRITTEN, TWO_KEYS, UNKNOWN, UNMAPPED, Judge
 from test_oracle import FIRST_NIGHT, LIFTED, TABLES, Edit, World, agreeing, drawn, edits, played
 from test_three_way import RULES
 
@@ -262,6 +262,20 @@ def test_a_word_that_is_mapped_anew_is_nobodys_change():
         night(engine, FIRST_NIGHT + 24 * HOUR, tables)
         told = [(row.cause, row.stale_side) for row in read(engine).judgements.values()]
     assert told == [(UNKNOWN, "unknown")]
+
+
+def test_a_word_that_is_mapped_at_last_is_judged_anew():
+    tables, told = agreeing(0), []
+    with Engine(**LIFTED) as engine:
+        night(engine, FIRST_NIGHT, tables)
+        tables["crm"]["customers"][0]["status"] = "frozen"
+        words = engine.rows("from snapshot.seeds.status_map")
+        more = [{"system": "crm", "table_name": "customers", "word": "frozen", "status": "paused"}]
+        for number, known in enumerate((words, [*words, *more]), 1):
+            engine.seed("status_map", known)
+            night(engine, FIRST_NIGHT + number * 24 * HOUR, tables)
+            told += [(row.cause, row.stale_side) for row in read(engine).judgements.values()]
+    assert told == [(UNMAPPED, "unknown"), (CHANGED, "right")]
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,7 @@ ROWS = [
     ("agreed on another, both changed it first", "AZ", UNKNOWN, "unknown"),
     ("differ since left changed", "CB", CHANGED, "right"),
     ("differ since left changed", "CA", CHANGED, "right"),
+    ("differ since left changed", "AB", UNKNOWN, "unknown"),
     ("differ since left changed", "BC", BOTH_CHANGED, "both"),
     ("differ since left changed", "B-", ENDED, "left"),
     ("differ since both changed", "ZB", BOTH_CHANGED, "both"),
@@ -322,7 +323,7 @@ def test_the_oracle_follows_the_table(history, now, cause, stale_side):
 CAME_BACK = "4b, a status that came back"
 RULES = {
     "1", "2", "3", "3, as it was when it came", "4a", "4b", "4b, nobody knows who led", CAME_BACK,
-    "4c", "4c, back", "4d", "4d, written after", "4e",
+    "4, the other went back", "4c", "4c, back", "4d", "4d, written after", "4e",
     "6", "7, agreed", "7, differed or ended", "8, here alone", "8, on neither side", "9", "kept",
 }  # fmt: skip
 NOT_IN = {  # a status reads its ending as a value; a text can always be read

@@ -14,6 +14,7 @@ bases as (
             as right_moved,
         case when left_moved and not right_moved then 'left' when right_moved and not left_moved then 'right' end as mover,
         case when mover = 'left' then left_compared else right_compared end as moved_to,
+        case when mover is not null then record_key end as moved_key,
         case when mover = 'left' then right_in_scope and not left_in_scope else left_in_scope and not right_in_scope end as mover_has_ended,
 
         (left_compared is distinct from left_seen_last and left_value is distinct from left_value_last) as left_moved_on,
@@ -81,10 +82,9 @@ select
 from bases
 left join earlier_values
     on earlier_values.reconciliation = bases.reconciliation
-    and earlier_values.record_key = bases.record_key
+    and earlier_values.record_key = bases.moved_key
     and earlier_values.field = bases.field
     and earlier_values.value is not distinct from bases.moved_to
-    and bases.mover is not null
 left join candidates
     on candidates.reconciliation = bases.reconciliation
     and candidates.bucket = bases.bucket

@@ -100,7 +100,7 @@ buckets as (
     select
         * exclude (compared, stated_email, stated_name),
         case when compared.field != '' and compared.state = 'agrees' then 0 else 1 end as records,
-        case when bucket in ('left_only', 'right_only') then {{ normalise_email('stated_email') }} end as match_email,
+        case when bucket in ('left_only', 'right_only') then stated_email end as match_email,
         case when bucket in ('left_only', 'right_only') then stated_name end as match_name,
         unnest(compared)
     from read_again
@@ -137,19 +137,3 @@ from buckets
     left join key_map on key_map.left_key = {{ normalise_identifier('side.' ~ key) }}
     where exists (select 1 from comparable_pair)
 {%- endmacro %}
-
-{% macro comparison_columns() %}
-    {%- set left_and_right = {
-        '_value': 'varchar', '_compared': 'varchar', '_is_unreadable': 'boolean', '_value_before': 'varchar', '_before': 'varchar',
-        '_updated_at': 'timestamptz', '_updated_before': 'timestamptz', '_created_at': 'timestamptz',
-        '_in_scope': 'boolean', '_in_scope_before': 'boolean',
-    } -%}
-    {%- set columns = {
-        'bucket': 'varchar', 'record_key': 'varchar', 'in_left': 'boolean', 'in_right': 'boolean', 'records': 'bigint', 'field': 'varchar',
-        'state': 'varchar', 'value_at_risk': 'decimal(38, 8)', 'currency': 'varchar', 'slices': 'struct(slice varchar, value varchar)[]',
-        'match_email': 'varchar', 'match_name': 'varchar', 'before_as_of': 'timestamptz', 'in_left_before': 'boolean',
-        'in_right_before': 'boolean', 'agreed_before': 'boolean', 'state_before': 'varchar', 'reason': 'varchar', 'record': 'varchar',
-    } -%}
-    {%- for side in ('left', 'right') %}{% for name, type in left_and_right.items() %}{% do columns.update({side ~ name: type}) %}{% endfor %}{% endfor -%}
-    {{ return(columns) }}
-{% endmacro %}

@@ -62,4 +62,9 @@ create table pulls.tables (
     fetched bigint, landed bigint, distinct_ids bigint, end_seen boolean, end_evidence varchar,
     unmapped_columns varchar, exported_at timestamptz, written_at timestamptz, started_at timestamptz, finished_at timestamptz
 );
+create table pulls.fix_attempts (
+    idempotency_key varchar, attempt integer, discrepancy_id varchar, run_id varchar, reconciliation varchar, target_system varchar,
+    operation varchar, record_key varchar, field varchar, from_value varchar, to_value varchar, attempted_at timestamptz,
+    outcome varchar, detail varchar
+);
 """

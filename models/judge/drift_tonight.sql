@@ -38,6 +38,8 @@ select
     count(*) filter (resolved_in_run = run_id) as resolved,
     count(*) filter (is_open) as still_open,
     count(*) filter (status = 'in_flight') as in_flight,
+    count(*) filter (status = 'quarantined') as quarantined,
+    count(*) filter (status = 'accepted') as accepted,
     round(median(age_hours) filter (is_open), 2)::double as median_age_hours,
     round(max(age_hours) filter (is_open), 2)::double as oldest_age_hours,
     count(*) filter (is_open and age_hours > 24) as older_than_a_day,

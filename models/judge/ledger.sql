@@ -22,7 +22,7 @@ not_seen as (
         before.* exclude (status, lag_hours, resolved_at, resolved_in_run, resolution, arrived_at),
         case
             when unseen.resolution is not null then 'resolved'
-            when unseen.discrepancy_id is not null then
+            when unseen.discrepancy_id is not null and before.status not in ('accepted', 'quarantined') then
                 {{ within_lag('left_updated_at', 'right_updated_at', 'first_seen_at', 'this_run.as_of', 'unseen.lag_hours') }}
             else before.status
         end as status,
@@ -51,10 +51,11 @@ select
     discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value, status, left_updated_at, right_updated_at,
     value_at_risk, currency, direction, first_seen_at, last_seen_at, last_seen_run, runs_seen, times_reopened, opened_at, opened_in_run,
     -- Listed: the first run of this opening in which it had outlived the lag.
-    coalesce(listed_at, case when is_judged and status = 'open' then this_run.as_of end) as listed_at,
-    coalesce(listed_in_run, case when is_judged and status = 'open' then this_run.run_id end) as listed_in_run,
+    coalesce(listed_at, case when is_judged and status not in ('in_flight', 'resolved') then this_run.as_of end) as listed_at,
+    coalesce(listed_in_run, case when is_judged and status not in ('in_flight', 'resolved') then this_run.run_id end) as listed_in_run,
     lag_hours, resolved_at, resolved_in_run, resolution, arrived_at,
     stale_side, cause, cause_evidence, out_of_step_since, is_since_exact, agreed_at, base_value, candidate_key, candidate_score,
-    sides_before, left_base, right_base, left_compared, right_compared
+    sides_before, left_base, right_base, left_compared, right_compared,
+    owner, days_to_decide, response, response_reason, decision_id, decision_state, decided_left, decided_right
 from after
 cross join this_run

@@ -28,14 +28,25 @@ still_open as (
 select
     judgements.*,
     directions.direction,
+    responses.owner,
+    responses.days_to_decide,
+    responses.response,
+    responses.response_reason,
+    responses.decision_id,
+    responses.decision_state,
+    responses.decided_left,
+    responses.decided_right,
     this_run.as_of as last_seen_at,
     this_run.run_id as last_seen_run,
     coalesce(before.first_seen_at, this_run.as_of) as first_seen_at,
     coalesce(before.runs_seen, 0) + (before.last_seen_run is distinct from this_run.run_id)::integer as runs_seen,
     coalesce(before.times_reopened, 0) + (before.resolved_at is not null)::integer as times_reopened,
-    {{ within_lag(
-        'left_updated_at', 'right_updated_at', 'coalesce(before.first_seen_at, this_run.as_of)', 'this_run.as_of', 'judgements.lag_hours'
-    ) }} as status,
+    case
+        when {{ within_lag(
+            'left_updated_at', 'right_updated_at', 'coalesce(before.first_seen_at, this_run.as_of)', 'this_run.as_of', 'judgements.lag_hours'
+        ) }} = 'in_flight' then 'in_flight'
+        else responses.answered_status
+    end as status,
     coalesce(still_open.opened_at, this_run.as_of) as opened_at,
     case when still_open.discrepancy_id is null then this_run.run_id else still_open.opened_in_run end as opened_in_run,
     still_open.listed_at,
@@ -43,5 +54,6 @@ select
 from {{ ref('judgements') }} as judgements
 cross join this_run
 inner join {{ ref('directions') }} as directions on directions.discrepancy_id = judgements.discrepancy_id
+inner join {{ ref('responses') }} as responses on responses.discrepancy_id = judgements.discrepancy_id
 left join before on before.discrepancy_id = judgements.discrepancy_id
 left join still_open on still_open.discrepancy_id = judgements.discrepancy_id

@@ -57,6 +57,12 @@ select
     history.candidate_key,
     history.candidate_score,
     history.lag_hours,
+    history.response,
+    history.response_reason,
+    history.owner,
+    history.listed_at + to_days(history.days_to_decide) as due_at,
+    coalesce(due_at < coalesce(last_trusted.as_of, history.last_seen_at) and history.status in ('open', 'quarantined'), false)
+        as is_overdue,
     coalesce(last_trusted.run_id, history.last_seen_run) as run_id
 from history
 semi join pairs on pairs.reconciliation = history.reconciliation

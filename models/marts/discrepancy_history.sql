@@ -56,6 +56,14 @@ select
     ledger.right_base,
     ledger.left_compared,
     ledger.right_compared,
+    ledger.owner,
+    ledger.days_to_decide,
+    ledger.response,
+    ledger.response_reason,
+    ledger.decision_id,
+    ledger.decision_state,
+    ledger.decided_left,
+    ledger.decided_right,
     ledger.lag_hours
 from ledger
 left join pairs on pairs.reconciliation = ledger.reconciliation

@@ -38,7 +38,7 @@ all_runs as (
 
 select
     run_id, run_seq, as_of, reconciliation, bucket, field,
-    opened, reopened, listed, resolved, still_open, in_flight,
+    opened, reopened, listed, resolved, still_open, in_flight, quarantined, accepted,
     median_age_hours, oldest_age_hours, older_than_a_day, older_than_a_week, older_than_a_month,
     value_at_risk, currency, expected_listed, wave_probability, is_wave
 from all_runs

@@ -34,6 +34,8 @@ changes as (
         history.reconciliation,
         count(*) filter (status = 'open') as open,
         count(*) filter (status = 'in_flight') as in_flight,
+        count(*) filter (status = 'quarantined') as quarantined,
+        count(*) filter (status = 'accepted') as accepted,
         count(*) filter (opened_in_run = this_run.run_id) as opened,
         count(*) filter (resolved_in_run = this_run.run_id) as resolved
     from {{ ref('discrepancy_history') }} as history
@@ -56,6 +58,12 @@ waves as (
 
 ),
 
+planned as (
+
+    select reconciliation, count(*) as fixes_planned from {{ ref('fix_plan') }} where not is_stopped group by reconciliation
+
+),
+
 now_run as (
 
     select
@@ -66,6 +74,9 @@ now_run as (
         {{ var('history_version') }} as history_version,
         coalesce(changes.open, 0) as open,
         coalesce(changes.in_flight, 0) as in_flight,
+        coalesce(changes.quarantined, 0) as quarantined,
+        coalesce(changes.accepted, 0) as accepted,
+        coalesce(planned.fixes_planned, 0) as fixes_planned,
         coalesce(changes.opened, 0) as opened,
         coalesce(changes.resolved, 0) as resolved,
         waves.* exclude (reconciliation),
@@ -78,6 +89,7 @@ now_run as (
     left join {{ ref('bucket_counts') }} as bucket_counts on bucket_counts.reconciliation = pairs.reconciliation
     left join changes on changes.reconciliation = pairs.reconciliation
     left join waves on waves.reconciliation = pairs.reconciliation
+    left join planned on planned.reconciliation = pairs.reconciliation
     left join earlier as repeated on repeated.run_id = this_run.run_id and repeated.reconciliation = pairs.reconciliation
 
 ),
@@ -95,5 +107,6 @@ select
     left_rows, right_rows, left_in_scope, right_in_scope,
     matched, conflicts, left_only, right_only, out_of_scope_left, out_of_scope_right,
     unreconcilable_left, unreconcilable_right, unreadable_left, unreadable_right,
-    open, in_flight, opened, resolved, listed, expected_listed, wave_probability, has_wave, seconds, history_version
+    open, in_flight, quarantined, accepted, opened, resolved, fixes_planned,
+    listed, expected_listed, wave_probability, has_wave, seconds, history_version
 from all_runs

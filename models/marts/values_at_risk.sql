@@ -1,18 +1,19 @@
--- One row a pair, cause and currency of what is open: each record's value once a cause, however many of its fields differ. Currencies are
--- never added up: not with one another, nor what has none.
+-- One row a pair, status, cause and currency of what is open or quarantined: each record's value once a cause, however many of its fields
+-- differ. Currencies are never added up: not with one another, nor what has none.
 with
 
 records as (
 
-    select reconciliation, cause, record_key, currency, count(*) as differences, any_value(value_at_risk) as value_at_risk
+    select reconciliation, status, cause, record_key, currency, count(*) as differences, any_value(value_at_risk) as value_at_risk
     from {{ ref('discrepancies') }}
-    where status = 'open'
+    where status in ('open', 'quarantined')
     group by all
 
 )
 
 select
     reconciliation,
+    status,
     cause,
     currency,
     sum(differences)::bigint as differences,

@@ -9,6 +9,13 @@ said as (
     select 'status_map' as seed, concat_ws(' ', system, table_name, word) as entry from {{ ref('status_map') }}
     union all
     select 'currencies' as seed, currency as entry from {{ ref('currencies') }}
+    union all
+    select 'owners' as seed, {{ kind_in_words() }} as entry from {{ ref('owners') }}
+    union all
+    select 'response_policies' as seed, {{ kind_in_words() }} as entry from {{ ref('response_policies') }}
+    union all
+    select 'status_map' as seed, concat_ws(' ', 'is_written for', system, table_name, status) as entry
+    from {{ ref('status_map') }} where is_written
 
 )
 

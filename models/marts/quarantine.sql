@@ -1,0 +1,70 @@
+-- One row a quarantined difference, with both sides' whole records: what a person needs to decide, and what releases it. It is never fixed.
+-- As of the last run in which its pair was trusted. Like comparisons, one line a pair.
+with
+
+this_run as (
+
+    select run_id, as_of from {{ ref('this_run') }}
+
+),
+
+trusted as (
+
+    select reconciliation from {{ ref('verdicts') }} where verdict = 'trusted'
+
+),
+
+earlier as (
+
+    select * from {{ source('published_marts', 'quarantine') }}
+
+),
+
+quarantined as (
+
+    select discrepancies.*
+    from {{ ref('discrepancies') }} as discrepancies
+    semi join trusted on trusted.reconciliation = discrepancies.reconciliation
+    where discrepancies.status = 'quarantined'
+
+),
+
+records as (
+
+    {{ records_as_json('customers', ref('customers_in_crm'), ref('customers_in_billing'), 'customer_number') }}
+    union all
+    {{ records_as_json('contracts', ref('contracts_in_crm'), ref('contracts_in_billing'), 'contract_number') }}
+
+),
+
+now_quarantined as (
+
+    select
+        quarantined.discrepancy_id, quarantined.reconciliation, quarantined.record_key, quarantined.bucket, quarantined.field,
+        quarantined.left_value, quarantined.right_value, quarantined.value_at_risk, quarantined.currency,
+        quarantined.owner, quarantined.due_at,
+        quarantined.response_reason as reason,
+        coalesce(earlier.quarantined_at, this_run.as_of) as quarantined_at,
+        records.left_record,
+        records.right_record,
+        format('tallystick decide {} release --by "…" --note "…"', quarantined.discrepancy_id) as release_action,
+        this_run.run_id
+    from quarantined
+    cross join this_run
+    left join earlier on earlier.discrepancy_id = quarantined.discrepancy_id
+    left join records on records.reconciliation = quarantined.reconciliation and records.record_key = quarantined.record_key
+
+),
+
+all_quarantined as (
+
+    select * from earlier where reconciliation not in (select reconciliation from trusted)
+    union all by name
+    select * from now_quarantined
+
+)
+
+select
+    discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value, value_at_risk, currency, owner, due_at,
+    reason, quarantined_at, left_record, right_record, release_action, run_id
+from all_quarantined

@@ -40,6 +40,15 @@ class FailOn(StrEnum):
     open = "open"
 
 
+class Decision(StrEnum):
+    """What a person can say of a difference."""
+
+    accept = "accept"
+    quarantine = "quarantine"
+    release = "release"
+    fix = "fix"
+
+
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines, no progress.")]
 
 
@@ -103,18 +112,51 @@ def status() -> None:
         raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours.", "Run make reconcile on fresh exports.")
 
 
+Reason = Annotated[str, typer.Option(help="Why it is right.")]
+By = Annotated[str, typer.Option(help="Who says so.")]
+
+
 @app.command()
-def accept_counts(
-    reason: Annotated[str, typer.Option(help="Why the change is genuine.")],
-    by: Annotated[str, typer.Option(help="Who says so.")],
-) -> None:
+def accept_counts(reason: Reason, by: By) -> None:
     """Let the counts that the last run refused through, once; the row stands in seeds/accepted_counts.csv."""
-    accepted, beyond = run.accept_counts(reason.strip(), by.strip())
+    accept(run.REFUSED_COUNTS, reason, by, "is evidence of an incomplete pull and can't be accepted")
+
+
+@app.command()
+def accept_plan(reason: Reason, by: By) -> None:
+    """Let a fix plan through that a wave or an unusual number stopped, once; the row stands in seeds/accepted_counts.csv."""
+    accept(run.REFUSED_FIXES, reason, by, "can't be accepted: raise a cap in seeds/response_policies.csv, mend a pull at its source")
+
+
+def accept(refused: str, reason: str, by: str, why_not: str) -> None:
+    accepted, beyond = run.accept(refused, reason.strip(), by.strip(), why_not)
     for row in accepted:
-        console.print(f"accepted for {row['reconciliation']}: {row['check_name']} ({row['side']}), observed {row['observed']:g}")
+        name = row["reconciliation"] or "the run"
+        console.print(f"accepted for {name}: {row['check_name']} ({row['side']}), observed {row['observed']:g}")
     for pair, check_name in beyond.items():
-        console.print(f"{pair} can't be accepted: {check_name} is evidence of an incomplete pull")
+        console.print(f"{pair or 'the run'}: {check_name} {why_not}")
     console.print("Run make reconcile again; commit seeds/accepted_counts.csv so that git keeps who and why.")
+
+
+@app.command("decide")
+def take_decision(
+    decision: Annotated[Decision, typer.Argument(help="What is decided.")],
+    what: Annotated[str | None, typer.Argument(help="A difference by its id, or a record by its key; without it, all of a kind.")] = None,
+    by: Annotated[str, typer.Option(help="Who decides.")] = "",
+    until: Annotated[str | None, typer.Option(help="The last day on which it holds, such as 2026-12-31.")] = None,
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    pair: Annotated[str | None, typer.Option(help="Only of this pair.")] = None,
+    bucket: Annotated[str | None, typer.Option(help="Only of this bucket.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only of this field.")] = None,
+    cause: Annotated[str | None, typer.Option(help="Only of this cause.")] = None,
+) -> None:
+    """Say what is to become of a difference; the row stands in seeds/decisions.csv."""
+    from pipelines.decide import decide
+
+    kind = {"reconciliation": pair, "bucket": bucket, "field": field, "cause": cause}
+    with run.published() as connection:
+        found = decide(connection, decision, what, kind, by.strip(), until, note.strip())
+    show.decided(found, decision, console)
 
 
 @app.command()

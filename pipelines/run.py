@@ -1,6 +1,5 @@
 """One run: lock, pull, build, swap. Everything is made in state/next/ and nothing is published before the end."""
 
-import csv
 import fcntl
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import settings
+from pipelines import seeds, settings
 from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy
 from pipelines.progress import Progress
 
@@ -99,30 +98,20 @@ def outcome(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     ).fetchone()
 
 
-def accept_counts(reason: str, by: str) -> tuple[list[dict], dict[str, str]]:
-    """Appends the last run's refused counts to seeds/accepted_counts.csv, of the pairs that then pass.
+def accept(refused: str, reason: str, by: str, why_not: str) -> tuple[list[dict], dict[str, str]]:
+    """Appends what the last run refused (REFUSED_COUNTS or REFUSED_FIXES) to seeds/accepted_counts.csv, of the pairs that then pass.
 
-    Returns the rows, and for each other pair the failed check that stands in its way.
-
-    Raises BadConfiguration where nothing was refused, or where evidence failed in every pair, which nobody can accept away.
+    Returns the rows, and for each other pair the check that stands in its way; "" is the run as a whole.
+    Raises BadConfiguration where nothing was refused, or nothing of it can be accepted; `why_not` ends the sentence that says so.
     """
     if not reason or not by:
-        raise BadConfiguration("accept-counts needs both --reason and --by.")
+        raise BadConfiguration("Accepting needs both --reason and --by.")
     with published() as connection:
-        failed = connection.execute(
-            """
-            select reconciliation, run_id, side, check_name, observed, can_be_accepted
-            from marts.trust_checks
-            where not passed and run_id = (select arg_max(run_id, run_seq) from marts.runs)
-            order by all
-            """
-        ).fetchall()
+        failed = connection.execute(refused).fetchall()
     beyond = {pair: check_name for pair, *_, check_name, _, can_be_accepted in failed if not can_be_accepted}
     acceptable = [row for row in failed if row[0] not in beyond]
     if not acceptable:
-        why = (
-            f"{min(beyond.values())} is evidence of an incomplete pull and can't be accepted" if failed else "the last run refused nothing"
-        )
+        why = f"{min(beyond.values())} {why_not}" if failed else "the last run refused nothing"
         raise BadConfiguration(f"There is nothing to accept: {why}.")
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     accepted = [
@@ -130,9 +119,24 @@ def accept_counts(reason: str, by: str) -> tuple[list[dict], dict[str, str]]:
          "reason": reason, "accepted_by": by, "accepted_at": now}
         for pair, run_id, side, check, observed, _ in acceptable
     ]  # fmt: skip
-    with (settings.ROOT / "seeds/accepted_counts.csv").open("a", newline="") as seed:
-        csv.DictWriter(seed, accepted[0], lineterminator="\n").writerows(accepted)
+    seeds.append("accepted_counts", accepted)
     return accepted, beyond
+
+
+REFUSED_COUNTS = """
+select reconciliation, run_id, side, check_name, observed, can_be_accepted
+from marts.trust_checks
+where not passed and run_id = (select arg_max(run_id, run_seq) from marts.runs)
+order by all
+"""
+
+# Where nothing is planned a breaker stops nothing, and a wave is no question yet.
+REFUSED_FIXES = """
+select reconciliation, run_id, 'both', breaker, observed, can_be_accepted
+from marts.fix_breakers
+where tripped and run_id in (select run_id from marts.fix_plan)
+order by all
+"""
 
 
 @contextmanager

@@ -11,8 +11,8 @@ FAILED_CHECKS_SHOWN = 6
 KINDS_SHOWN = 13
 WORDS_SHOWN = 6
 RELATIONS = (
-    "candidate_keys, discrepancies, discrepancy_history, drift_daily, drift_slices, runs, sync_lag, trust_checks, unmapped_words,"
-    " unreconcilable, values_at_risk"
+    "candidate_keys, decision_status, discrepancies, discrepancy_history, drift_daily, drift_slices, fix_breakers, fix_log, fix_plan,"
+    " quarantine, runs, sync_lag, trust_checks, unmapped_words, unreconcilable, values_at_risk"
 )
 
 
@@ -24,6 +24,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     causes = rows(connection, OPEN_BY_CAUSE)
     words = rows(connection, UNMAPPED_WORDS)
     waves = rows(connection, WAVES)
+    owners = rows(connection, BY_OWNER)
     unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
     warehouse = connection.execute("select path from duckdb_databases() where not internal").fetchone()[0]
     untrusted = [run for run in runs if run["verdict"] != "trusted"]
@@ -36,6 +37,9 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
         console.print(causes_table(causes))
     if waves:
         console.print(what_started(waves))
+    if owners:
+        console.print(owners_table(owners))
+    console.print(Group(*map(Text, told(connection))))
     console.print(footer(runs, unusable, words, warehouse))
 
 
@@ -65,6 +69,7 @@ select
     reconciliation, bucket, field, left_system, right_system,
     count(*) filter (status = 'open') as open,
     count(*) filter (status = 'in_flight') as in_flight,
+    count(*) filter (status in ('quarantined', 'accepted')) as set_apart,
     count(*) filter (opened_in_run = run_id) as new,
     max(age_hours) as oldest_hours
 from marts.discrepancies
@@ -81,6 +86,35 @@ from marts.discrepancies
 where status = 'open' and run_id = (select arg_max(run_id, run_seq) from marts.runs)
 group by all
 order by listed desc, open desc, reconciliation desc, cause, stale
+"""
+
+BY_OWNER = """
+select
+    coalesce(owner, 'nobody') as owner,
+    count(*) filter (status = 'open') as open, count(*) filter (status = 'quarantined') as quarantined,
+    count(*) filter (status = 'accepted') as accepted, count(*) filter (is_overdue) as overdue,
+    min(due_at) filter (status in ('open', 'quarantined') and not is_overdue) as next_due_at
+from marts.discrepancies
+where status != 'in_flight'
+group by all
+order by overdue desc, open desc, owner
+"""
+
+FIXES = """
+select count(*) as planned, any_value(stopped_because) as stopped_because from marts.fix_plan
+"""
+
+JUDGED_FIXES = """
+select count(*) filter (verification = 'verified') as verified, count(*) filter (verification = 'failed') as failed
+from marts.fix_log
+where verified_in_run = (select arg_max(run_id, run_seq) from marts.runs)
+"""
+
+IDLE_DECISIONS = """
+select concat_ws(', ', discrepancy_id, reconciliation, bucket, field, cause) as about, decision, decided_by, state
+from marts.decision_status
+where state in ('matches nothing', 'lapsed', 'expired') and since_run = (select arg_max(run_id, run_seq) from marts.runs)
+order by all
 """
 
 UNMAPPED_WORDS = "select system, table_name, word, records from marts.unmapped_words order by records desc, system, table_name, word"
@@ -191,13 +225,13 @@ def what_started(waves: list[dict]) -> Group:
 
 
 def kinds_table(heading: str, kinds: list[dict]) -> Group:
-    table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "new", "oldest"))
+    table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "set apart", "new", "oldest"))
     for kind in kinds[:KINDS_SHOWN]:
         table.add_row(
             kind["reconciliation"],
             kind["bucket"],
             meaning(kind),
-            *(number(kind[count]) for count in ("open", "in_flight", "new")),
+            *(number(kind[count]) for count in ("open", "in_flight", "set_apart", "new")),
             age(kind["oldest_hours"]),
         )
     more = [Text(f"… and {len(kinds) - KINDS_SHOWN} more kinds in marts.discrepancies")] if len(kinds) > KINDS_SHOWN else []
@@ -221,6 +255,39 @@ def causes_table(causes: list[dict]) -> Group:
     left_out = sum(cause["open"] for cause in causes[KINDS_SHOWN:])
     more = [Text(f"… and {left_out} open differences of other causes in marts.discrepancies")] if left_out else []
     return Group(Text("\nWhy (tallystick explain KEY tells more)", "bold"), table, *more)
+
+
+def owners_table(owners: list[dict]) -> Group:
+    table = plain_table("owner", numbers=("open", "quarantined", "accepted", "overdue", "next due"))
+    for owner in owners:
+        due = f"{owner['next_due_at']:%Y-%m-%d}" if owner["next_due_at"] else "-"
+        overdue = Text(number(owner["overdue"]), "bold red" if owner["overdue"] else "")
+        table.add_row(plain(owner["owner"]), *(number(owner[count]) for count in ("open", "quarantined", "accepted")), overdue, due)
+    return Group(Text("\nWho decides", "bold"), table)
+
+
+def told(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What became of decisions and fixes, where there is news."""
+    fixes, judged = rows(connection, FIXES)[0], rows(connection, JUDGED_FIXES)[0]
+    lines = []
+    if fixes["planned"]:
+        stopped = f", stopped: {plain(fixes['stopped_because'])}" if fixes["stopped_because"] else ""
+        lines.append(f"fixes planned: {fixes['planned']:,}{stopped}; tallystick fix shows them")
+    if judged["verified"] or judged["failed"]:
+        lines.append(f"fixes of before: {judged['verified']:,} verified, {judged['failed']:,} still there, in marts.fix_log")
+    for decision in rows(connection, IDLE_DECISIONS):
+        about = f"{decision['decision']} by {plain(decision['decided_by'])} on {plain(decision['about'])}"
+        lines.append(f"decision without effect: {about}: {decision['state']}; mend or remove its row in seeds/decisions.csv")
+    return ["", *lines] if lines else []
+
+
+def decided(found: list[dict], decision: str, console: Console) -> None:
+    for difference in found[:KINDS_SHOWN]:
+        name = f"{difference['reconciliation']} {plain(difference['record_key'])} {difference['field'] or difference['bucket']}"
+        console.print(f"{decision}: {name}, {difference['status'].replace('_', ' ')}, owned by {difference['owner'] or 'nobody'}")
+    if len(found) > KINDS_SHOWN:
+        console.print(f"… and {len(found) - KINDS_SHOWN:,} more")
+    console.print("It counts from the next trusted run on: make reconcile. Commit seeds/decisions.csv so that git keeps who and why.")
 
 
 def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:

@@ -32,6 +32,7 @@ select
     responses.days_to_decide,
     responses.response,
     responses.response_reason,
+    responses.fix_objection,
     responses.decision_id,
     responses.decision_state,
     responses.decided_left,

@@ -59,6 +59,7 @@ select
     history.lag_hours,
     history.response,
     history.response_reason,
+    history.fix_objection,
     history.owner,
     history.listed_at + to_days(history.days_to_decide) as due_at,
     coalesce(due_at < coalesce(last_trusted.as_of, history.last_seen_at) and history.status in ('open', 'quarantined'), false)

@@ -60,6 +60,7 @@ select
     ledger.days_to_decide,
     ledger.response,
     ledger.response_reason,
+    ledger.fix_objection,
     ledger.decision_id,
     ledger.decision_state,
     ledger.decided_left,

@@ -47,7 +47,7 @@ now_quarantined as (
         coalesce(earlier.quarantined_at, this_run.as_of) as quarantined_at,
         records.left_record,
         records.right_record,
-        format('tallystick decide {} release --by "…" --note "…"', quarantined.discrepancy_id) as release_action,
+        format('tallystick decide release {} --by "…" --note "…"', quarantined.discrepancy_id) as release_action,
         this_run.run_id
     from quarantined
     cross join this_run

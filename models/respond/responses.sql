@@ -53,10 +53,14 @@ failed as (
 select
     answered.* exclude (decided_by, until, standing, decision_in_words, lapsed, policy_response, objection),
     case
+        when operation is null then 'no policy row says what to write where'
+        when objection is not null then objection
+        when failed.in_run is not null then format('it was written, and run {} saw it still there', failed.in_run)
+    end as fix_objection,
+    case
         when standing in ('accept', 'release') then 'report'
         when standing = 'quarantine' or (policy_response = 'quarantine' and standing is null) then 'quarantine'
-        when coalesce(standing, policy_response) = 'fix' and operation is not null and objection is null and failed.in_run is null
-            then 'fix'
+        when coalesce(standing, policy_response) = 'fix' and fix_objection is null then 'fix'
         else 'report'
     end as response,
     case
@@ -64,9 +68,7 @@ select
         when policy_response = 'quarantine' and standing is null then format('policy for {}: quarantine', policy)
         when coalesce(standing, policy_response, '') != 'fix'
             then coalesce(format('policy for {}: report', policy), 'no policy names it')
-        when operation is null then 'no policy row says what to write where'
-        when objection is not null then format('not fixed: {}', objection)
-        when failed.in_run is not null then format('not fixed: it was written, and run {} saw it still there', failed.in_run)
+        when fix_objection is not null then 'not fixed: ' || fix_objection
         when standing = 'fix' then format('{}, as the policy for {} allows', decision_in_words, policy)
         else format('policy for {}: {} in {}', policy, operation, writes_to)
     end || coalesce(lapsed, '') as response_reason,

@@ -79,7 +79,7 @@ select
         else coalesce(out_of_step_since >= true_since, false)
     end as is_since_true
 from held_against
-where is_true and status = 'open'
+where is_true and status != 'in_flight'
 qualify row_number() over (
     partition by reconciliation, record_key, bucket, field, sighted_at, true_cause, true_stale_side order by night desc
 ) = 1;
@@ -89,7 +89,7 @@ DETECTION = """
 select
     count(distinct (reconciliation, record_key, bucket, field, sighted_at)) filter (is_true) as planted,
     count(*) filter (is_true and not is_listed) as missed,
-    count(*) filter (is_due and status is distinct from 'open') as late,
+    count(*) filter (is_due and coalesce(status, 'in_flight') = 'in_flight') as late,
     count(*) filter (is_listed and not is_true) as made_up,
     coalesce(1 - (missed + late) / nullif(count(*) filter (is_true), 0), 1) as recall,
     coalesce(1 - made_up / nullif(count(*) filter (is_listed), 0), 1) as precision

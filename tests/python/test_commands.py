@@ -26,7 +26,7 @@ COUNTS = """
 """
 OPEN_ON_BOTH_NIGHTS = {
     ("contracts", "conflict", "amount", 4), ("contracts", "conflict", "currency", 2), ("contracts", "conflict", "interval", 2),
-    ("contracts", "conflict", "plan", 6), ("contracts", "conflict", "starts_on", 1), ("contracts", "conflict", "status", 31),
+    ("contracts", "conflict", "starts_on", 1), ("contracts", "conflict", "status", 31),
     ("contracts", "right_only", "", 13), ("customers", "conflict", "status", 31), ("customers", "right_only", "", 13),
 }  # fmt: skip
 
@@ -46,11 +46,25 @@ def test_night_1_tells_the_story(first_night):
         """
     ) == [
         ("customers", "2026-03-03 03:00:00+00", "trusted", 1180, 1224, 44, 17, 61, 0, 1, 0),
-        ("contracts", "2026-03-03 03:00:00+00", "trusted", 1237, 1281, 59, 6, 65, 0, 1, 0),
+        ("contracts", "2026-03-03 03:00:00+00", "trusted", 1237, 1281, 53, 6, 65, 0, 1, 0),
     ]
     out = (first_night.folder / "out.txt").read_text()
     for said in ("crm 1,180", "billing 1,224", "trusted", "no baseline yet", "without a usable key", "warehouse.duckdb"):
         assert said in out
+
+
+def test_a_different_plan_on_each_side_is_quarantined_with_both_records(first_night):
+    found = first_night.query("select field, status, response, owner, response_reason from marts.discrepancies where field = 'plan'")
+    assert found == [("plan", "quarantined", "quarantine", "Finance", "policy for contracts, conflict, plan: quarantine")] * 6
+    records = first_night.query(
+        """
+        select count(*) from marts.quarantine
+        where left_record->>'plan' = left_value and right_record->>'plan' = right_value and left_value != right_value
+            and left_record->>'contract_number' = record_key and release_action like 'tallystick decide release ' || discrepancy_id || '%'
+        """
+    )
+    assert records == [(6,)]
+    assert first_night.query("select distinct quarantined from marts.runs where reconciliation = 'contracts'") == [(6,)]
 
 
 def test_every_record_of_both_sides_is_in_exactly_one_bucket(first_night, second_night):
@@ -68,15 +82,15 @@ def test_every_record_of_both_sides_is_in_exactly_one_bucket(first_night, second
 
 def test_night_2_resolves_what_was_in_flight_and_opens_nothing(second_night):
     world = second_night.world
-    assert {row[:4] for row in world.query(COUNTS)} == OPEN_ON_BOTH_NIGHTS
-    assert world.query("select count(*) from marts.discrepancies where status != 'open' or runs_seen != 2 or age_hours != 24") == [(0,)]
+    assert {row[:4] for row in world.query(COUNTS) if row[3]} == OPEN_ON_BOTH_NIGHTS
+    assert world.query("select count(*) from marts.discrepancies where status = 'in_flight' or runs_seen != 2 or age_hours != 24") == [(0,)]
     last = "run_seq = (select max(run_seq) from marts.runs)"
     assert world.query(
         f"""
         select reconciliation, verdict, left_in_scope, right_in_scope, open, in_flight, opened, resolved
         from marts.runs where {last} order by all desc
         """
-    ) == [("customers", "trusted", 1181, 1225, 44, 0, 0, 17), ("contracts", "trusted", 1238, 1282, 59, 0, 0, 6)]
+    ) == [("customers", "trusted", 1181, 1225, 44, 0, 0, 17), ("contracts", "trusted", 1238, 1282, 53, 0, 0, 6)]
     assert world.query(
         """
         select reconciliation, resolution, count(*) from marts.discrepancy_history
@@ -219,7 +233,7 @@ def test_it_runs_from_any_folder(yesterday):
 def test_help_names_every_command(world):
     ran = world.run("--help")
     assert ran.code == 0
-    for command in ("reconcile", "counts", "status", "accept-counts", "demo"):
+    for command in ("reconcile", "counts", "status", "accept-counts", "accept-plan", "decide", "demo"):
         assert command in ran.out
 
 
@@ -283,7 +297,7 @@ def test_accept_counts_takes_the_pairs_that_would_then_pass(yesterday, project):
     ran = yesterday.run("accept-counts", "--reason", "because", "--by", "Ana")
     assert ran.code == 0
     assert "accepted for customers: no_implausible_drop (left)" in ran.out
-    assert "contracts can't be accepted: pull_finished" in ran.out
+    assert "contracts: pull_finished is evidence of an incomplete pull and can't be accepted" in ran.out
     _header, *rows = (yesterday.project / "seeds/accepted_counts.csv").read_text().splitlines()
     assert len(rows) == 2 and all(row.startswith("customers,") for row in rows)
 

@@ -1,0 +1,70 @@
+"""What people decide, as rows of seeds/decisions.csv: held against what is published, appended, and kept by git."""
+
+from datetime import UTC, date, datetime
+
+import duckdb
+
+from pipelines import seeds, settings
+from pipelines.explain import normalised_key
+from pipelines.failures import BadConfiguration
+from pipelines.show import plain, rows
+
+NOTHING_DECIDED = "Nothing was written; correct it and run tallystick decide again."
+
+CURRENT = f"""
+select * from marts.discrepancies
+where ($what is null or discrepancy_id = $what or record_key = {normalised_key("$what")})
+    and reconciliation = coalesce($reconciliation, reconciliation) and bucket = coalesce($bucket, bucket)
+    and field = coalesce($field, field) and cause = coalesce($cause, cause)
+order by reconciliation desc, record_key, bucket, field
+"""
+
+
+def decide(
+    connection: duckdb.DuckDBPyConnection,
+    decision: str,
+    what: str | None,
+    kind: dict[str, str | None],
+    by: str,
+    until: str | None,
+    note: str,
+) -> list[dict]:
+    """Appends the decision: a row a difference where `what` names one by its id, or a record by its key; else one on all of a `kind`.
+
+    `kind` has reconciliation, bucket, field and cause, each None for any. Returns the current differences that it is about.
+    Raises BadConfiguration where there are none, or the decision makes no sense for one of them.
+    """
+    if what is None and not any(kind.values()):
+        raise BadConfiguration("decide needs a difference, a key, or a kind (--pair, --bucket, --field, --cause).", NOTHING_DECIDED)
+    if not by or not (by + note).isprintable():
+        raise BadConfiguration("decide needs --by, and no control characters in it or in --note.", NOTHING_DECIDED)
+    now = settings.fixed_clock() or datetime.now(UTC)
+    if until is not None and last_day(until) < now.date():
+        raise BadConfiguration(f"--until {until} is over.", NOTHING_DECIDED)
+    found = rows(connection, CURRENT, {"what": what, **kind})
+    if not found:
+        about = plain(what or ", ".join(filter(None, kind.values())))
+        raise BadConfiguration(f"There is no current difference of {about}: tallystick explain KEY tells a record's.", NOTHING_DECIDED)
+    for difference in found:
+        refuse(decision, difference)
+    told = {"decision": decision, "decided_by": by, "decided_at": f"{now:%Y-%m-%dT%H:%M:%SZ}", "until": until or "", "note": note}
+    blank = dict.fromkeys(("discrepancy_id", *kind), "")
+    about = [{"discrepancy_id": difference["discrepancy_id"]} for difference in found] if what else [kind]
+    seeds.append("decisions", [blank | {name: value or "" for name, value in entry.items()} | told for entry in about])
+    return found
+
+
+def last_day(until: str) -> date:
+    try:
+        return datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise BadConfiguration(f"--until must be a date such as 2026-12-31, not {until!r}.", NOTHING_DECIDED) from None
+
+
+def refuse(decision: str, difference: dict) -> None:
+    """Raises BadConfiguration where the decision would do nothing to that difference."""
+    name = plain(f"{difference['reconciliation']} {difference['record_key']} {difference['field'] or difference['bucket']}")
+    if decision == "release" and difference["status"] not in ("quarantined", "accepted"):
+        raise BadConfiguration(f"{name} is {difference['status'].replace('_', ' ')}: there is nothing to release.", NOTHING_DECIDED)
+    if decision == "fix" and difference["fix_objection"]:
+        raise BadConfiguration(f"{name} can't be fixed: {plain(difference['fix_objection'])}; docs/response.md explains.", NOTHING_DECIDED)

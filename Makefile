@@ -44,7 +44,7 @@ status: setup ## When the last trusted run was; fails when it is stale
 	@$(BIN)/tallystick status
 
 test: setup lint ## Everything that must hold
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 duckdb-2: setup ## The sample's tests on DuckDB 2, so that a newer pin is no surprise
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --target .venv/duckdb-2 --upgrade duckdb==2.0.0
@@ -54,7 +54,7 @@ sweep: setup ## The long sweeps: every kill point, the big oracle
 	@$(BIN)/python -m pytest -m sweep
 
 lint: setup ## ruff for Python, sqlfluff for SQL
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --disable-progress-bar -q models tests/dbt
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar -q models tests/dbt
 
 bench: setup ## Measure against hand-written DuckDB (records benchmarks/results.md)
 	@$(BIN)/python benchmarks/run.py

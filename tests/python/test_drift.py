@@ -96,6 +96,7 @@ class World:
         return deepcopy({"crm": self.left["crm"], "billing": self.right["billing"]})
 
 
+SEEDS = pytest.mark.parametrize("seed", ["a", *(pytest.param(seed, marks=pytest.mark.sweep) for seed in "bcde")])
 UNFINISHED = {("crm", "customers"): {"end_seen": False}, ("crm", "deals"): {"end_seen": False}}
 COUNTED = [
     "opened", "reopened", "listed", "resolved", "still_open", "in_flight", "median_age_hours", "oldest_age_hours",
@@ -135,7 +136,7 @@ def drift(engine: Engine, run_id: str) -> dict[tuple, dict]:
     return {(row["reconciliation"], row["bucket"], row["field"]): row for row in rows}
 
 
-@pytest.mark.parametrize("seed", ["a", "b"])
+@SEEDS
 def test_every_night_counts_what_the_history_says_and_nothing_gets_lost(seed):
     world, stock, listed = World(seed), {}, {}
     jumps = {5: 9, 8: 40, 9: 6}  # a week and more without a run: differences grow old
@@ -208,7 +209,7 @@ WAVES = {
 }
 
 
-@pytest.mark.parametrize("seed", ["a", "b"])
+@SEEDS
 @pytest.mark.parametrize("kind", WAVES)
 def test_a_planted_wave_is_told_the_night_after_with_its_slice_first(kind, seed):
     pair, bucket, field, slice_, value = WAVES[kind]

@@ -822,6 +822,7 @@ def test_a_server_cut_off_after_page_one_gives_3_and_the_token_is_in_no_byte(tom
     assert [str(path) for path in written if TOKEN.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.sweep  # the total: above, for every way of paging; the exit code: test_sources.py
 def test_a_server_that_says_more_than_it_serves_gives_4_and_opens_and_closes_nothing(tomorrow):
     found = "select * from marts.discrepancies where reconciliation = 'contracts' order by all"
     before = tomorrow.world.query(found)

@@ -17,7 +17,7 @@ from pipelines.simulate.score import WRONG, Score
 from pipelines.simulate.simulation import FIRST_NIGHT, Simulation
 from pipelines.simulate.sync import DAY, HALF_FINISHED_RUN, LOST_WEBHOOK, SLICE_FAILS, Wave
 
-SEEDS, NIGHTS = (1, 2, 3), 22
+SEEDS, NIGHTS = (1, 2, 3), 20
 CUT = {9: ("billing", "subscriptions"), 16: ("crm", "deals")}
 CAUSES = {
     truth.CREATED, truth.ENDED, truth.CHANGED, truth.BOTH, truth.OLDER, truth.GONE, truth.TWO_KEYS, truth.UNMAPPED,
@@ -104,10 +104,10 @@ def test_many_worlds(seeds):
 
 
 def test_the_command_plays_a_world_through_the_real_pipeline(world: World):
-    ran = world.run("simulate", "--nights", "3", "--seed", "7")
+    ran = world.run("simulate", "--nights", "2", "--seed", "7")
     assert (ran.code, ran.err) == (0, "")
     assert [line.split()[1:3] for line in ran.out.splitlines() if line.startswith("night")] == [
-        ["1", "2025-03-03"], ["2", "2025-03-04"], ["3", "2025-03-05"],
+        ["1", "2025-03-03"], ["2", "2025-03-04"],
     ]  # fmt: skip
     assert "0 missed, 0 listed late, 0 made up (recall 100 %, precision 100 %)" in ran.out
     played = World(world.folder)

@@ -4,13 +4,17 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import duckdb
+import jinja2
 import pytest
 import tomlkit
 from conftest import ROOT, contents, new_world
 from dlt.common.configuration.providers.toml import StringTomlProvider
+from engine import Engine
+from engine import project as compiled_project
 
 from pipelines.failures import BadConfiguration
 from pipelines.settings import needed_columns
@@ -18,6 +22,7 @@ from pipelines.sources import words
 from pipelines.sources.side import Side
 
 NOBODY = "http://127.0.0.1:1"
+for_the_sweep = partial(pytest.param, marks=pytest.mark.sweep)  # another case of what a case beside it shows
 
 COUNTS = """
     select
@@ -189,13 +194,13 @@ def test_demo_plays_both_nights_in_a_state_of_its_own(yesterday):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"TALLYSTICK_AS_OF": "yesterday"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
+        for_the_sweep({"TALLYSTICK_AS_OF": "yesterday"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
         ({"TALLYSTICK_AS_OF": "2026-03-03T03:00:00"}, "TALLYSTICK_AS_OF must be an ISO 8601 time with a zone"),
         (
             {"SOURCES__CRM__CONNECTOR": "telepathy"},
             "connector is 'telepathy'; there are chargebee, files, hubspot, pipedrive, rest, salesforce, sql, stripe.",
         ),
-        ({"SOURCES__CRM__CONNECTOR": ""}, "sources.crm.connector"),
+        for_the_sweep({"SOURCES__CRM__CONNECTOR": ""}, "sources.crm.connector"),
         ({"SOURCES__CRM__ENCODING": "ebcdic"}, "sources.crm.encoding must be one of utf-8, latin-1"),
     ],
 )
@@ -302,22 +307,32 @@ def test_accept_counts_takes_the_pairs_that_would_then_pass(yesterday, project):
     assert len(rows) == 2 and all(row.startswith("customers,") for row in rows)
 
 
-@pytest.mark.parametrize(
-    ("seed", "rows", "sentence"),
-    [
-        ("key_map", "customers,C-1,C-2,\ncustomers, c-1,C-3,\n", "seeds/key_map.csv says customers C-1 2 times; keep one row"),
-        ("status_map", "crm,customers,active,paused\n", "seeds/status_map.csv says crm customers active 2 times; keep one row"),
-        ("currencies", "EUR,2\nEUR,2\n", "seeds/currencies.csv says EUR 3 times; keep one row"),
-    ],
-)
-def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project, seed, rows, sentence):
+def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project):
     yesterday.project = project
     before = yesterday.fingerprint()
-    with (yesterday.project / f"seeds/{seed}.csv").open("a") as lines:
-        lines.write(rows)
+    with (yesterday.project / "seeds/key_map.csv").open("a") as lines:
+        lines.write("customers,C-1,C-2,\ncustomers, c-1,C-3,\n")
     ran = yesterday.reconcile()
     assert (ran.code, yesterday.fingerprint()) == (2, before)
-    assert ran.says(sentence)
+    assert ran.says("seeds/key_map.csv says customers C-1 2 times; keep one row")
+
+
+@pytest.mark.parametrize(
+    ("seed", "row", "says"),
+    [
+        ("status_map", {"system": "crm", "table_name": "customers", "word": "active"}, "status_map.csv says crm customers active 2 times"),
+        ("currencies", {"currency": "EUR"}, "currencies.csv says EUR 2 times"),
+    ],
+)
+def test_any_seed_that_says_one_thing_twice_is_told(seed, row, says):
+    """By dbt's test, without a run."""
+    sql = (ROOT / "tests/dbt/singular/assert_no_seed_says_one_thing_twice.sql").read_text()
+    compiled = jinja2.Template(sql).render(ref=lambda name: compiled_project().seeds[name][0], normalise_identifier=str)
+    with Engine() as engine:
+        assert engine.rows(compiled) == []
+        engine.seed(seed, [*engine.rows(f"from {compiled_project().seeds[seed][0]}"), row])
+        with pytest.raises(duckdb.Error, match=re.escape(says)):
+            engine.rows(compiled)
 
 
 def test_a_threshold_that_does_not_exist_exits_2(yesterday, project):
@@ -359,7 +374,17 @@ NO_TOML = {
 }
 
 
-@pytest.mark.parametrize(("command", "mistake"), [("reconcile", "a text cut"), *(("check-sources", mistake) for mistake in NO_TOML)])
+@pytest.mark.parametrize(
+    ("command", "mistake"),
+    [
+        ("reconcile", "a text cut"),
+        ("check-sources", "a header cut"),
+        ("check-sources", "twice"),
+        ("check-sources", "Latin-1"),
+        for_the_sweep("check-sources", "a text cut"),
+        for_the_sweep("check-sources", "without quotes"),
+    ],
+)
 def test_settings_that_are_no_toml_exit_2_and_are_not_quoted(world, project, command, mistake):
     world.project = project
     file, content, says = NO_TOML[mistake]
@@ -393,8 +418,15 @@ def test_a_word_that_nothing_reads_is_told_whichever_connector_is_in_use(monkeyp
     assert all(word in str(refusal.value) for word in says), refusal.value
 
 
-@pytest.mark.parametrize("command", ["reconcile", "check-sources"])
-@pytest.mark.parametrize("file", ["config", "secrets"])
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("reconcile", "config"),
+        ("check-sources", "secrets"),
+        for_the_sweep("reconcile", "secrets"),
+        for_the_sweep("check-sources", "config"),
+    ],
+)
 def test_a_word_that_nothing_reads_exits_2(world, project, command, file):
     world.project = project
     stated = project / f".dlt/{file}.toml"
@@ -424,7 +456,8 @@ def test_a_column_that_the_table_does_not_have_is_told_before_anything_is_asked(
     names = ("ACCESS_TOKEN", "API_TOKEN", "CLIENT_ID", "CLIENT_SECRET")
     settings = {"CONNECTOR": connector, "BASE_URL": NOBODY, "AUTH__TYPE": "none"} | dict.fromkeys(names, "a")
     settings |= {f"TABLES__{table}__{name}": value for table in ("CUSTOMERS", "DEALS") for name, value in OF_REST.items()}
-    ran = world.reconcile(**{f"SOURCES__CRM__{name}": value for name, value in settings.items()}, RUNTIME__REQUEST_MAX_ATTEMPTS="1")
+    stated = {f"SOURCES__CRM__{name}": value for name, value in settings.items()}
+    ran = world.run("check-sources", **stated, RUNTIME__REQUEST_MAX_ATTEMPTS="1")
     assert ran.code == 2, ran.out + ran.err
     assert ran.says(*says)
 

@@ -257,7 +257,7 @@ def test_a_gate_that_was_not_reached_publishes_nothing(status):
     assert refused.value.exit_code == 4
 
 
-@pytest.mark.parametrize("fault", ["only warns", "is deleted"])
+@pytest.mark.parametrize("fault", ["only warns", pytest.param("is deleted", marks=pytest.mark.sweep)])
 def test_the_command_trusts_nothing_where_a_gate(yesterday: World, project, fault):
     yesterday.project = project
     yesterday.use_night(2)

@@ -22,9 +22,12 @@ not_seen as (
         before.* exclude (status, lag_hours, resolved_at, resolved_in_run, resolution, arrived_at),
         case
             when unseen.resolution is not null then 'resolved'
-            when unseen.discrepancy_id is not null and before.status not in ('accepted', 'quarantined') then
-                {{ within_lag('left_updated_at', 'right_updated_at', 'first_seen_at', 'this_run.as_of', 'unseen.lag_hours') }}
-            else before.status
+            when unseen.discrepancy_id is null or before.status in ('accepted', 'quarantined') then before.status
+            when
+                {{ within_lag('left_updated_at', 'right_updated_at', 'first_seen_at', 'this_run.as_of', 'unseen.lag_hours') }} = 'in_flight'
+                then 'in_flight'
+            when before.response = 'quarantine' then 'quarantined'
+            else 'open'
         end as status,
         unseen.discrepancy_id is not null as is_judged,
         coalesce(unseen.lag_hours, before.lag_hours) as lag_hours,

@@ -427,4 +427,9 @@ def status(as_of: datetime, difference: Difference) -> str:
     """Law 4: young records' differences are in flight, but not for longer than the lag after the first sighting."""
     changed_at = latest(difference.left_updated_at, difference.right_updated_at)
     is_young = changed_at is not None and as_of - changed_at < LAG
-    return "in_flight" if is_young and as_of - difference.first_seen_at < LAG else "open"
+    return "in_flight" if is_young and as_of - difference.first_seen_at < LAG else answered(difference)
+
+
+def answered(difference: Difference) -> str:
+    """By the policies as shipped: a different plan on each side is set apart."""
+    return "quarantined" if difference.field == "plan" else "open"

@@ -99,9 +99,12 @@ class World:
 SEEDS = pytest.mark.parametrize("seed", ["a", *(pytest.param(seed, marks=pytest.mark.sweep) for seed in "bcde")])
 UNFINISHED = {("crm", "customers"): {"end_seen": False}, ("crm", "deals"): {"end_seen": False}}
 COUNTED = [
-    "opened", "reopened", "listed", "resolved", "still_open", "in_flight", "median_age_hours", "oldest_age_hours",
+    "opened", "reopened", "listed", "resolved", "still_open", "in_flight", "quarantined", "median_age_hours", "oldest_age_hours",
     "older_than_a_day", "older_than_a_week", "older_than_a_month", "value_at_risk", "currency",
 ]  # fmt: skip
+
+
+LISTED = ("open", "quarantined")
 
 
 def counted(history: list[dict], listed_before: dict[str, bool], as_of: datetime) -> dict[tuple, dict]:
@@ -116,10 +119,11 @@ def counted(history: list[dict], listed_before: dict[str, bool], as_of: datetime
         kinds[kind] = {
             "opened": sum(row["opened_at"] == as_of for row in rows),
             "reopened": sum(row["opened_at"] == as_of and row["times_reopened"] > 0 for row in rows),
-            "listed": sum(not listed_before.get(row["discrepancy_id"], False) for row in is_open),
+            "listed": sum(row["status"] in LISTED and not listed_before.get(row["discrepancy_id"], False) for row in rows),
             "resolved": sum(row["resolved_at"] == as_of for row in rows),
             "still_open": len(is_open),
             "in_flight": sum(row["status"] == "in_flight" for row in rows),
+            "quarantined": sum(row["status"] == "quarantined" for row in rows),
             "median_age_hours": statistics.median(ages) if ages else None,
             "oldest_age_hours": max(ages, default=None),
             "older_than_a_day": sum(age > 24 for age in ages),
@@ -157,14 +161,14 @@ def test_every_night_counts_what_the_history_says_and_nothing_gets_lost(seed):
             expected = counted(history, listed, at(night))
             assert {kind: {name: row[name] for name in COUNTED} for kind, row in found.items()} == expected
             for kind, row in found.items():
-                now = row["still_open"] + row["in_flight"]
+                now = row["still_open"] + row["in_flight"] + row["quarantined"]
                 assert now == stock.get(kind, 0) + row["opened"] - row["resolved"], kind
                 stock[kind] = now
             whole = {row["reconciliation"]: row for row in engine.rows("from warehouse.marts.runs where run_id = ?", run_id)}
             for pair, run in whole.items():
                 assert run["listed"] == sum(row["listed"] for kind, row in found.items() if kind[0] == pair)
             listed = {
-                row["discrepancy_id"]: row["resolved_at"] is None and (row["status"] == "open" or listed.get(row["discrepancy_id"], False))
+                row["discrepancy_id"]: row["resolved_at"] is None and (row["status"] in LISTED or listed.get(row["discrepancy_id"], False))
                 for row in history
             }
         assert any(row["older_than_a_month"] for row in found.values()), "old enough to tell"
@@ -356,9 +360,11 @@ def test_money_stands_in_its_own_currency():
     with Engine() as engine:
         engine.night(at(0), **tables)
         rows = engine.rows(
-            "select currency, records, differences, value_at_risk from warehouse.marts.values_at_risk where currency is not null"
+            "select status, currency, records, differences, value_at_risk from warehouse.marts.values_at_risk where currency is not null"
         )
-        assert sorted(tuple(row.values()) for row in rows) == [("EUR", 3, 4, Decimal(30)), ("USD", 1, 1, Decimal(10))]
+        assert sorted(tuple(row.values()) for row in rows) == [
+            ("open", "EUR", 3, 3, Decimal(30)), ("open", "USD", 1, 1, Decimal(10)), ("quarantined", "EUR", 1, 1, Decimal(10)),
+        ]  # fmt: skip
         kinds = {row["field"]: (row["value_at_risk"], row["currency"]) for row in engine.rows("from warehouse.marts.drift_daily")}
         assert kinds["interval"] == (None, "several")
-        assert kinds["plan"] == (Decimal(10), "EUR")
+        assert kinds["plan"] == (None, None), "what is set apart is not among the open"

@@ -261,7 +261,7 @@ COUNTS = [
     "unreadable_left", "unreadable_right",
 ]  # fmt: skip
 COUNTS_OF_SIDES = [name for name in COUNTS if name.endswith(("_rows", "_in_scope")) or name.startswith("unreadable")]
-CHANGES = ["open", "in_flight", "opened", "resolved"]
+CHANGES = ["open", "in_flight", "quarantined", "opened", "resolved"]
 REASONS = {
     "is empty": "empty", "is blank": "blank", "times on this side": "repeated",
     "on the other side": "repeated on the other side",
@@ -275,7 +275,8 @@ MUST_BE_REACHED = {
     *(f"{pair}: {count}" for pair in oracle.PAIRS for count in COUNTS),
     *(f"{pair}: {side} key {why}" for pair in oracle.PAIRS for side in ("left", "right") for why in REASONS.values()),
     *(f"customers: conflict {field} {state}" for field in ("status", "email", "country") for state in ("open", "in_flight")),
-    *(f"contracts: conflict {field} open" for field in ("status", "plan", "amount", "currency", "interval", "starts_on")),
+    *(f"contracts: conflict {field} open" for field in ("status", "amount", "currency", "interval", "starts_on")),
+    "contracts: conflict plan quarantined",
     *(f"contracts: unreadable {field}" for field in ("status", "amount", "starts_on")),
     *(f"{pair}: {bucket}_only  {state}" for pair in oracle.PAIRS for bucket in ("left", "right") for state in ("open", "in_flight")),
     *(f"{pair}: {bucket} {why}" for pair in oracle.PAIRS for bucket, each in RESOLUTIONS.items() for why in each),
@@ -402,6 +403,7 @@ def counted(comparison: Comparison, ledger: Ledger, as_of: datetime, is_trusted:
     return buckets | {
         "open": sum(line.status == "open" for line in lines),
         "in_flight": sum(line.status == "in_flight" for line in lines),
+        "quarantined": sum(line.status == "quarantined" for line in lines),
         "opened": sum(is_trusted and line.opened_at == as_of for line in lines),
         "resolved": sum(is_trusted and line.resolved_at == as_of for line in lines),
     }
@@ -550,7 +552,7 @@ def test_what_was_wrong_once():
 
 def status_without_first_sight(as_of: datetime, line: Difference) -> str:
     changed_at = oracle.latest(line.left_updated_at, line.right_updated_at)
-    return "in_flight" if changed_at and as_of - changed_at < oracle.LAG else "open"
+    return "in_flight" if changed_at and as_of - changed_at < oracle.LAG else oracle.answered(line)
 
 
 def with_inactive(word: str) -> dict[str, dict[str, str]]:

@@ -416,14 +416,16 @@ def test_values_are_never_added_across_currencies(engine):
         ("contracts", "unknown", "K-2", "EUR", "open", 1),
         ("contracts", "unknown", "K-3", "USD", "open", 10),
         ("contracts", "unknown", "K-4", "USD", "in_flight", 1000),
+        ("contracts", "unknown", "K-4", "USD", "quarantined", 5),
         ("contracts", "unknown", "K-5", None, "open", 7),
         ("customers", "unknown", "C-1", None, "open", None),
     ]
     put(engine, "warehouse.marts.discrepancies", columns, rows)
     assert {tuple(row.values()) for row in made(engine, "values_at_risk")} == {
-        ("contracts", "unknown", "EUR", 3, 2, 101),
-        ("contracts", "agreed before, gone now", "EUR", 1, 1, 100),
-        ("contracts", "unknown", "USD", 1, 1, 10),
-        ("contracts", "unknown", None, 1, 1, None),
-        ("customers", "unknown", None, 1, 1, None),
+        ("contracts", "open", "unknown", "EUR", 3, 2, 101),
+        ("contracts", "open", "agreed before, gone now", "EUR", 1, 1, 100),
+        ("contracts", "open", "unknown", "USD", 1, 1, 10),
+        ("contracts", "quarantined", "unknown", "USD", 1, 1, 5),
+        ("contracts", "open", "unknown", None, 1, 1, None),
+        ("customers", "open", "unknown", None, 1, 1, None),
     }

@@ -1,0 +1,93 @@
+"""What writes to a system: one class a connector, `[targets.<system>]` says which and with which key of its own."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import ClassVar, Protocol
+
+import dlt
+
+from pipelines import settings
+from pipelines.failures import BadConfiguration
+from pipelines.sources.words import refuse_unknown
+from pipelines.stated import Stated
+
+# Each connector's class, and the system it can be; None is any.
+CONNECTORS = {
+    "chargebee": ("Chargebee", "billing"),
+    "files": ("Files", None),
+    "hubspot": ("HubSpot", "crm"),
+    "pipedrive": ("Pipedrive", "crm"),
+    "salesforce": ("Salesforce", "crm"),
+    "sql": ("Sql", None),
+    "stripe": ("Stripe", "billing"),
+}
+# Beside them stand the system's tables.
+OF_A_TARGET = {
+    *("connector", "base_url", "requests_per_second", "credentials", "tables", "path"),
+    *("access_token", "api_key", "api_token", "client_id", "client_secret", "site"),
+    *("customers_are", "deals_are", "currency"),
+}
+
+
+@dataclass(frozen=True)
+class Write:
+    """One intended change of one record. What it is to become is text, as the target's system would state it."""
+
+    idempotency_key: str
+    reconciliation: str
+    operation: str  # update, create, end, delete
+    record_key: str
+    field: str
+    from_value: str | None
+    to_value: str | None
+    ids: dict[str, list[str]] = field(default_factory=dict)  # table of the target → its own ids of this record's rows, as read again
+    record: dict[str, str | None] = field(default_factory=dict)  # create: the record as the system of record has it, column by column
+
+
+class Refused(Exception):
+    """The system said no, in the words of the first argument; nothing was written."""
+
+
+class NoAnswer(Exception):
+    """Nobody knows whether it was written."""
+
+
+@dataclass(frozen=True)
+class TargetSettings(Stated):
+    section: ClassVar[str] = "targets"
+
+    def refuse_unknown_words(self) -> None:
+        """Raises BadConfiguration where a settings file says what no target reads."""
+        tables = settings.needed_columns(self.system)
+        refuse_unknown(f"targets.{self.system}", OF_A_TARGET.union(tables))
+        refuse_unknown(self._key("tables"), tables)
+
+
+class Target(Protocol):
+    is_idempotent: bool  # whether sending one idempotency key twice writes once, for creates too
+
+    def __init__(self, settings: TargetSettings): ...
+
+    def refuses(self, write: Write) -> str | None:
+        """Why this system can't do it; None where it can. Asks nobody."""
+
+    def write(self, write: Write) -> str:
+        """What the system answered. Raises Refused or NoAnswer."""
+
+
+def target_of(system: str) -> Target:
+    """The target that `[targets.<system>] connector` names. Raises BadConfiguration where there is none: nothing is written by default."""
+    stated = TargetSettings(system)
+    stated.refuse_unknown_words()
+    name = dlt.config.get(f"targets.{system}.connector", str)
+    if name is None:
+        raise BadConfiguration(f"Fixes are planned for {system}, and [targets.{system}] names no connector that writes to it.")
+    if name not in CONNECTORS:
+        raise BadConfiguration(f"targets.{system}.connector is {name!r}; there are {', '.join(CONNECTORS)}.")
+    class_name, only = CONNECTORS[name]
+    if only not in (None, system):
+        raise BadConfiguration(f"targets.{system}.connector is {name!r}, which can only be {only}.")
+    try:
+        return getattr(import_module(f"pipelines.targets.{name}"), class_name)(stated)
+    except ModuleNotFoundError as error:
+        raise BadConfiguration(f"targets.{system} needs {error.name}, which is not installed; run make setup.") from error

@@ -11,6 +11,7 @@ from threading import Event, Lock
 
 import dlt
 import duckdb
+import pyarrow
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -133,6 +134,15 @@ def record(
     as_of = fixed_clock or (min(own_times) if own_times else started_at)
     source = "TALLYSTICK_AS_OF" if fixed_clock else "exported_at in manifest.json" if has_manifest else "start of the pull"
     connection.execute("insert into pulls.runs values (?, ?, ?)", [as_of, source, started_at])
+
+
+def record_attempts(folder: Path, attempts: list[dict]) -> None:
+    """`attempts` are the journal's: what has been written by now, or may have been."""
+    with duckdb.connect(folder / "snapshot.duckdb") as connection:
+        if attempts:
+            given = pyarrow.Table.from_pylist(attempts)  # DuckDB finds it by its name
+            connection.execute("insert into pulls.fix_attempts by name from given")
+            del given
 
 
 def record_gates(folder: Path, gates: list[dict]) -> None:

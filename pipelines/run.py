@@ -15,6 +15,7 @@ import duckdb
 
 from pipelines import seeds, settings
 from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy
+from pipelines.fix.journal import Journal
 from pipelines.progress import Progress
 
 PUBLISHED = "warehouse.duckdb"
@@ -278,9 +279,11 @@ def pull_beside(builder: Builder, folder: Path, progress: Progress) -> tuple[lis
 
     dlt is imported only here: it takes half a second that dbt's start hides.
     """
-    from pipelines.pull import pull, record_gates
+    from pipelines.pull import pull, record_attempts, record_gates
 
+    attempts = Journal(folder.parent).attempts()
     unused = pull(folder, progress.pulled)
+    record_attempts(folder, attempts)
     gates = builder.gates()
     record_gates(folder, gates)
     return gates, [argument for name in unused for argument in ("--exclude", f"path:models/staging/{name}")]

@@ -1,0 +1,101 @@
+"""What was sent, and what came of it: state/fixes.sqlite, which is on the disk before a request leaves and again after its answer.
+
+It is the only memory of a write between the request and the next trusted run, so one that can't be read ends the command.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.failures import Failure
+
+DDL = """
+create table if not exists attempts (
+    idempotency_key text not null, attempt integer not null, discrepancy_id text not null, run_id text not null,
+    reconciliation text not null, target_system text not null, operation text not null, record_key text not null, field text not null,
+    from_value text, to_value text, attempted_at text not null,
+    outcome text check (outcome in ('written', 'refused', 'dropped', 'unknown')), detail text not null,
+    primary key (idempotency_key, attempt)
+) strict
+"""
+OF_THE_PLAN = (
+    *("idempotency_key", "discrepancy_id", "run_id", "reconciliation", "target_system"),
+    *("operation", "record_key", "field", "from_value", "to_value"),
+)
+
+
+class Journal:
+    """An attempt without an outcome is one that was under way when the last apply ended."""
+
+    def __init__(self, state: Path):
+        self.file = state / "fixes.sqlite"
+
+    def attempts(self) -> list[dict]:
+        """Every attempt, oldest first. One without an outcome may have been written: it is unknown to whoever reads this."""
+        if not self.file.exists():
+            return []
+        with self._open() as connection:
+            rows = connection.execute("select * from attempts order by attempted_at, idempotency_key, attempt").fetchall()
+        return [dict(row) | ({"outcome": "unknown", "detail": "interrupted"} if row["outcome"] is None else {}) for row in rows]
+
+    def under_way(self) -> set[str]:
+        """The idempotency keys of attempts without an outcome."""
+        return self._keys("outcome is null")
+
+    def done(self) -> set[str]:
+        """The idempotency keys of what was written, or may have been, and is not to be written again."""
+        return self._keys("outcome in ('written', 'unknown')")
+
+    def begin(self, row: dict) -> None:
+        """A planned write is about to be sent. One that is under way already goes on."""
+        self._add(row, None, "")
+
+    def drop(self, row: dict, why: str) -> None:
+        """A planned write that was not sent."""
+        self._add(row, "dropped", why)
+
+    def end(self, idempotency_key: str, outcome: str, detail: str) -> None:
+        with self._open() as connection:
+            connection.execute(
+                "update attempts set outcome = ?, detail = ? where idempotency_key = ? and outcome is null",
+                [outcome, detail, idempotency_key],
+            )
+
+    def _add(self, row: dict, outcome: str | None, detail: str) -> None:
+        values = {name: row[name] for name in OF_THE_PLAN}
+        values |= {"attempted_at": datetime.now(UTC).isoformat(), "outcome": outcome, "detail": detail}
+        with self._open() as connection:
+            connection.execute(
+                f"""
+                insert into attempts ({", ".join(values)}, attempt)
+                select {", ".join(f":{name}" for name in values)}, 1 + coalesce(max(attempt), 0) from attempts
+                where idempotency_key = :idempotency_key
+                having count(*) filter (where outcome is null) = 0
+                """,
+                values,
+            )
+
+    def _keys(self, condition: str) -> set[str]:
+        if not self.file.exists():
+            return set()
+        with self._open() as connection:
+            return {row["idempotency_key"] for row in connection.execute(f"select idempotency_key from attempts where {condition}")}
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, on the disk when the block has ended. Raises Failure where the file can't be read or written."""
+        try:
+            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
+            with closing(sqlite3.connect(self.file)) as connection, connection:
+                connection.row_factory = sqlite3.Row
+                connection.execute("pragma synchronous = full")
+                connection.execute(DDL)
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise Failure(
+                f"{self.file}, the journal of what was written, can't be used: {error}",
+                "No further request was sent and it was left as it is; put a backup in its place and run the command again.",
+            ) from error

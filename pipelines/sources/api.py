@@ -71,19 +71,10 @@ class Api:
     most_pages = 100_000  # a list that still goes on is one that never ends
 
     def __init__(self, side: Side, base_url: str, headers: dict[str, str], setting: str = "base_url"):
-        if urlsplit(base_url).scheme not in ("https", "http") or not urlsplit(base_url).hostname:
-            raise BadConfiguration(f"sources.{side.system}.{setting} must be an address that begins with https:// or http://.")
+        refuse_no_address(base_url, f"sources.{side.system}.{setting}")
         client = Client(raise_for_status=False, retry_condition=is_cut)
-        client.configure()
-        self.side, self.base_url, self.session = side, base_url.rstrip("/") + "/", client.session
-        self.session.headers.update({"Accept": "application/json", **headers})
-        for scheme in ("https://", "http://"):
-            self.session.mount(scheme, Whole())
-        # What the environment says of this host, once; and ~/.netrc can't put its own credentials in the token's place.
-        said = self.session.merge_environment_settings(self.base_url, {}, None, None, None)
-        self.session.proxies, self.session.verify, self.session.trust_env = said["proxies"], said["verify"], False
+        self.side, self.base_url, self.session = side, base_url.rstrip("/") + "/", session_of(client, base_url, headers, Whole())
         retry = self.session.send.retry
-        retry.wait = wait_random(0, retry.wait.multiplier) + as_told(retry.wait)
         retry.sleep, retry.stop = sleep_using_event(side.stopping), retry.stop | stop_when_event_set(side.stopping)
 
     def get(self, path: str, params: dict, evidence: Pulled) -> dict:
@@ -175,6 +166,26 @@ class Api:
 
     def failed(self, evidence: Pulled, path: str, what: str) -> SourceFailed:
         return SourceFailed(f"{self.side.system}: {path}, page {evidence.pages + 1}, attempt {self.attempts()}: {what}.")
+
+
+def refuse_no_address(base_url: str, setting: str) -> None:
+    if urlsplit(base_url).scheme not in ("https", "http") or not urlsplit(base_url).hostname:
+        raise BadConfiguration(f"{setting} must be an address that begins with https:// or http://.")
+
+
+def session_of(client: Client, base_url: str, headers: dict[str, str], adapter: Whole) -> requests.Session:
+    """dlt's session, which asks again, for one host and with answers that are whole."""
+    client.configure()
+    session = client.session
+    session.headers.update({"Accept": "application/json", **headers})
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, adapter)
+    # What the environment says of this host, once; and ~/.netrc can't put its own credentials in the token's place.
+    said = session.merge_environment_settings(base_url, {}, None, None, None)
+    session.proxies, session.verify, session.trust_env = said["proxies"], said["verify"], False
+    retry = session.send.retry
+    retry.wait = wait_random(0, retry.wait.multiplier) + as_told(retry.wait)
+    return session
 
 
 def is_cut(response: requests.Response | None, error: BaseException | None) -> bool:

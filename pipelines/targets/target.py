@@ -49,7 +49,11 @@ class Refused(Exception):
 
 
 class NoAnswer(Exception):
-    """Nobody knows whether it was written."""
+    """Nobody knows whether it was written. No more is sent to this target."""
+
+
+class Unavailable(Exception):
+    """The system takes nothing now, why says the first argument; nothing was written, and no more is sent to it."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,10 @@ class Target(Protocol):
     def __init__(self, settings: TargetSettings): ...
 
     def refuses(self, write: Write) -> str | None:
-        """Why this system can't do it; None where it can. Asks nobody."""
+        """Why this system can't do it; None where it can. Asks nobody; the write's ids and record are as read again by now."""
 
     def write(self, write: Write) -> str:
-        """What the system answered. Raises Refused or NoAnswer."""
+        """What the system answered. Raises Refused, NoAnswer or Unavailable."""
 
 
 def target_of(system: str) -> Target:

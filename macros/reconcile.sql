@@ -19,12 +19,14 @@ Args:
 Rows: one a differing field or one-sided, unreconcilable or watched record; all other records are only counted (`records`).
 Cost: both sides are read twice. The first pass hashes the canonical fields and groups by the key's hash: about 100 bytes a key,
 spilled to disk past the memory limit. The second reads again only what differs, repeats a key, has an open difference or changed
-since the last trusted run, and beside it what that run saw of the same keys.
+since the last trusted run, and beside it what that run saw of the same keys. Before fixes are written it looks a second time at
+their records alone: second_look().
 #}
 {% macro reconcile(
     reconciliation, left, right, key, fields, lag_hours,
     scope='is_in_scope', status='status', value='null', currency='null', created='null', email='null', name='null'
 ) %}
+{%- if is_second_look() -%} {{ return(second_look(reconciliation, left, right, key, fields, scope)) }} {%- endif %}
 {%- set columns = {'value': value, 'currency': currency, 'created_at': created, 'email': email, 'name': name} %}
 {%- set run_before, left_before, right_before = before(reconciliation, [ref('this_run'), left, right]) %}
 with

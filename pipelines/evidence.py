@@ -53,6 +53,7 @@ class Pulled:
 DDL = """
 create schema pulls;
 create table pulls.runs (as_of timestamptz, as_of_source varchar, started_at timestamptz);
+create table pulls.asked (reconciliation varchar, record_key varchar);
 create table pulls.gates (check_name varchar, is_in_force boolean);
 create table pulls.tables (
     system varchar, table_name varchar, connector varchar,

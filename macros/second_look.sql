@@ -84,6 +84,6 @@ laid_side_by_side as (
 
 )
 
-select '{{ reconciliation }}' as reconciliation, * exclude (compared), unnest(compared)
+select '{{ reconciliation }}' as reconciliation, * exclude (compared), unnest(compared, recursive := true)
 from laid_side_by_side
 {%- endmacro %}

@@ -160,6 +160,29 @@ def take_decision(
 
 
 @app.command()
+def fix(
+    apply: Annotated[bool, typer.Option("--apply", help="Write it, after a second look at every record.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print what the last run planned to write; with --apply, write it."""
+    from pipelines.fix import plan, report
+    from pipelines.fix.apply import apply as apply_plan
+    from pipelines.fix.journal import Journal
+
+    with run.published() as connection:
+        last = plan.last_plan(connection)
+    plan.show(last, console)
+    last.refuse_if_stopped()
+    if not apply:
+        console.print(plan.closing(last, Journal(settings.state_folder()).done()))
+        return
+    with shown(console, quiet) as progress:
+        applied = apply_plan(progress)
+    report.show(applied, console)
+    applied.refuse_if_failed()
+
+
+@app.command()
 def explain(
     key: Annotated[str, typer.Argument(help="The record's key, as either system writes it.")],
     pair: Annotated[str | None, typer.Option(help="Only this pair.")] = None,

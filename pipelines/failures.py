@@ -30,6 +30,13 @@ class SourceFailed(Failure):
     way_out = "Nothing was published, yesterday's tables are as they were; mend what it names and run make reconcile again."
 
 
+class TargetFailed(Failure):
+    """A system took no more writes."""
+
+    exit_code = 3
+    way_out = "What was written stands in marts.fix_log and nothing is written twice; mend it and run make fix APPLY=1 again."
+
+
 class Stopped(Failure):
     """A side was not read further because the other one failed."""
 

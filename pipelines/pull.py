@@ -2,12 +2,13 @@
 
 import gc
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from threading import Event, Lock
+from types import MappingProxyType
 
 import dlt
 import duckdb
@@ -19,7 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pipelines import settings
 from pipelines.evidence import DDL, Pulled
 from pipelines.failures import OF_THIS_MACHINE, BadConfiguration, Failure, SourceFailed, first_line
-from pipelines.sources.side import Side
+from pipelines.sources.side import Only, Side
 
 # The system each can be: staging turns what they land into that system's exports. None is any, as it lands the exports' own columns.
 CONNECTORS = {
@@ -36,8 +37,11 @@ LOOK_EVERY = 0.2  # seconds
 UNORDERED = {"preserve_insertion_order": False}  # else the closing checkpoint writes all text again: twice the time and the size
 
 
-def pull(folder: Path, watch: Callable[[list[Pulled]], None] = lambda _: None) -> list[str]:
+def pull(
+    folder: Path, watch: Callable[[list[Pulled]], None] = lambda _: None, only: Mapping[str, Only | None] = MappingProxyType({})
+) -> list[str]:
     """Fills `folder`/snapshot.duckdb with one schema a system, and `pulls` with the evidence; `watch` is shown it as it grows.
+    `only`: of a system the records that are wanted; of one that is not in it, all.
 
     Returns the connectors that staging knows and this pull did not use: their models have nothing to read.
     Raises SourceFailed or BadConfiguration; the snapshot is then incomplete and belongs thrown away.
@@ -49,7 +53,7 @@ def pull(folder: Path, watch: Callable[[list[Pulled]], None] = lambda _: None) -
     gc.set_threshold(50_000, 50, 50)  # pages are many small objects without cycles; looking for some took a quarter of the time
     loading, stopping = Lock(), Event()
     with ThreadPoolExecutor(len(systems)) as threads:
-        sides = [Side(system, folder / "parsed" / system, pulled, stopping) for system in systems]
+        sides = [Side(system, folder / "parsed" / system, pulled, stopping, only=only.get(system)) for system in systems]
         running = {threads.submit(load, side, folder, loading) for side in sides}
         try:
             while running:
@@ -134,6 +138,12 @@ def record(
     as_of = fixed_clock or (min(own_times) if own_times else started_at)
     source = "TALLYSTICK_AS_OF" if fixed_clock else "exported_at in manifest.json" if has_manifest else "start of the pull"
     connection.execute("insert into pulls.runs values (?, ?, ?)", [as_of, source, started_at])
+
+
+def record_asked(folder: Path, asked: list[tuple[str, str]]) -> None:
+    """`asked` are pairs and keys: the snapshot is a second look at these records, and no run's."""
+    with duckdb.connect(folder / "snapshot.duckdb") as connection:
+        connection.executemany("insert into pulls.asked values (?, ?)", asked)
 
 
 def record_attempts(folder: Path, attempts: list[dict]) -> None:

@@ -311,16 +311,21 @@ def see_the_log() -> str:
     return f"Nothing was published; {settings.state_folder()}/logs/dbt.log says more. Mend it and run make reconcile again."
 
 
+def close(file: Path) -> None:
+    """For good, so that it can be put in place whole."""
+    with duckdb.connect(file) as connection:
+        connection.execute("checkpoint")
+    if file.with_name(f"{file.name}.wal").exists():
+        raise Failure(f"{file} did not close.", "Nothing was published; run make reconcile again.")
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+    file.chmod(0o600)
+
+
 def publish(folder: Path, state: Path) -> None:
     """Closes both files for good and puts them in place, each whole. An untrusted pull stays in state/next/ instead."""
     for name in (SNAPSHOT, PUBLISHED):
-        with duckdb.connect(folder / name) as connection:
-            connection.execute("checkpoint")
-        if (folder / f"{name}.wal").exists():
-            raise Failure(f"{folder / name} did not close.", "Nothing was published; run make reconcile again.")
-        with (folder / name).open("rb") as content:
-            os.fsync(content.fileno())
-        (folder / name).chmod(0o600)
+        close(folder / name)
     with duckdb.connect(folder / PUBLISHED, read_only=True) as connection:
         untrusted, _ = outcome(connection)
         run_id = connection.execute("select arg_max(run_id, run_seq) from marts.runs").fetchone()[0]

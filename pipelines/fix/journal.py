@@ -3,7 +3,6 @@
 It is the only memory of a write between the request and the next trusted run, so one that can't be read ends the command.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -39,7 +38,10 @@ class Journal:
             return []
         with self._open() as connection:
             rows = connection.execute("select * from attempts order by attempted_at, idempotency_key, attempt").fetchall()
-        return [dict(row) | ({"outcome": "unknown", "detail": "interrupted"} if row["outcome"] is None else {}) for row in rows]
+        return [
+            dict(row) | ({"outcome": "unknown", "detail": "sent, and no answer was noted"} if row["outcome"] is None else {})
+            for row in rows
+        ]
 
     def under_way(self) -> set[str]:
         """The idempotency keys of attempts without an outcome."""
@@ -88,7 +90,8 @@ class Journal:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """One transaction, on the disk when the block has ended. Raises Failure where the file can't be read or written."""
         try:
-            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
+            self.file.touch(mode=0o600)
+            self.file.chmod(0o600)
             with closing(sqlite3.connect(self.file)) as connection, connection:
                 connection.row_factory = sqlite3.Row
                 connection.execute("pragma synchronous = full")

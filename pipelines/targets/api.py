@@ -13,10 +13,9 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from pipelines.failures import BadConfiguration
 from pipelines.show import plain
 from pipelines.sources.api import Whole, refuse_no_address, session_of
-from pipelines.targets.target import NoAnswer, Refused, TargetSettings, Unavailable, Write
+from pipelines.targets.target import NoAnswer, Refused, TargetSettings, Unavailable
 
 MOST_SAID = 200  # characters
-REPEATABLE = ("update", "end", "delete")  # the same once more changes nothing
 
 
 class Paced(LimiterMixin, Whole):
@@ -44,12 +43,11 @@ class WritingApi:
         self.again = session_of(Client(raise_for_status=False), self.base_url, headers, pace)
         self.secrets = {part for value in headers.values() for part in value.split() if len(part) > 7}
 
-    def can_repeat(self, write: Write) -> bool:
-        """Whether sending it twice writes once."""
-        return self.is_idempotent or write.operation in REPEATABLE
-
     def ask(self, method: str, path: str, can_repeat: bool, **request) -> requests.Response:
-        """An answer of 2xx, from this host. Raises Refused, NoAnswer or Unavailable."""
+        """An answer of 2xx, from this host. `can_repeat`: what target.can_repeat() says, or that it only reads.
+
+        Raises Refused, NoAnswer or Unavailable.
+        """
         session = self.again if can_repeat else self.once
         try:
             response = session.request(method, urljoin(self.base_url, path.lstrip("/")), allow_redirects=False, **request)

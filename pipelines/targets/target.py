@@ -42,6 +42,7 @@ class Write:
     to_value: str | None
     ids: dict[str, list[str]] = field(default_factory=dict)  # table of the target → its own ids of this record's rows, as read again
     record: dict[str, str | None] = field(default_factory=dict)  # create: the record as the system of record has it, column by column
+    run_id: str = ""  # whose plan it is
 
 
 class Refused(Exception):
@@ -60,6 +61,11 @@ class Unavailable(Exception):
 class TargetSettings(Stated):
     section: ClassVar[str] = "targets"
 
+    def tables_of(self, reconciliation: str) -> list[str]:
+        """Of this system in that pair; the first holds one row a record."""
+        pair = settings.project_vars()["reconciliations"][reconciliation]
+        return next(side["tables"] for side in (pair["left"], pair["right"]) if side["system"] == self.system)
+
     def refuse_unknown_words(self) -> None:
         """Raises BadConfiguration where a settings file says what no target reads."""
         tables = settings.needed_columns(self.system)
@@ -77,6 +83,11 @@ class Target(Protocol):
 
     def write(self, write: Write) -> str:
         """What the system answered. Raises Refused, NoAnswer or Unavailable."""
+
+
+def can_repeat(target: Target, write: Write) -> bool:
+    """Whether sending it twice writes once: a record made twice is two records, anything else once more changes nothing."""
+    return target.is_idempotent or write.operation != "create"
 
 
 def target_of(system: str) -> Target:

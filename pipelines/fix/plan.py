@@ -1,0 +1,102 @@
+"""What the last run planned to write, and what stopped it, from the published warehouse."""
+
+from dataclasses import dataclass
+
+import duckdb
+from rich.console import Console, Group
+from rich.text import Text
+
+from pipelines.failures import BadConfiguration, NotTrustworthy
+from pipelines.show import number, plain, plain_table, rows
+
+ROWS_SHOWN = 25
+WIDTH = 40
+
+LAST_RUN = "(select arg_max(run_id, run_seq) from marts.runs)"
+PLANNED = f"select * from marts.fix_plan where run_id = {LAST_RUN} order by reconciliation desc, record_key, field, idempotency_key"
+TRIPPED = f"""
+select * from marts.fix_breakers where run_id = {LAST_RUN} and tripped and accepted_by is null
+order by can_be_accepted, breaker, reconciliation, policy
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    run_id: str
+    rows: list[dict]
+    tripped: list[dict]  # breakers
+
+    def refuse_if_stopped(self) -> None:
+        """Raises NotTrustworthy, naming the breaker: one that tripped stops every write of the run."""
+        if self.tripped:
+            first = self.tripped[0]
+            raise NotTrustworthy(
+                f"The plan of run {self.run_id} is stopped by {first['breaker']}: {explained(first)}.",
+                "Nothing was written; run tallystick fix to see what to do.",
+            )
+
+    def writes(self) -> list[dict]:
+        return [] if self.tripped else [row for row in self.rows if not row["is_stopped"]]
+
+
+def last_plan(connection: duckdb.DuckDBPyConnection) -> Plan:
+    try:
+        run_id = connection.execute(f"select {LAST_RUN}").fetchone()[0]
+        return Plan(run_id, rows(connection, PLANNED), rows(connection, TRIPPED))
+    except duckdb.CatalogException as error:
+        raise BadConfiguration(
+            "What is published has no fix plan, an older Tallystick made it.", "Nothing was written; run make reconcile first."
+        ) from error
+
+
+def show(plan: Plan, console: Console) -> None:
+    """The writes, one a line, and what stands in their way."""
+    if plan.tripped:
+        console.print(what_stopped(plan))
+    if plan.rows:
+        console.print(writes_table(plan))
+
+
+def writes_table(plan: Plan) -> Group:
+    table = plain_table("write to", "what", "key", "field", "from", "to", "because", numbers=())
+    for row in plan.rows[:ROWS_SHOWN]:
+        values = (shown(row[name]) for name in ("record_key", "field", "from_value", "to_value"))
+        table.add_row(row["target_system"], row["operation"], *values, plain(row["allowed_because"] or ""))
+    left_out = len(plan.rows) - ROWS_SHOWN
+    return Group(table, *([Text(f"… and {number(left_out)} more in marts.fix_plan")] if left_out > 0 else []), Text())
+
+
+def what_stopped(plan: Plan) -> Group:
+    lines = [Text(f"STOPPED: nothing of run {plan.run_id} is written.", "bold red")]
+    for breaker in plan.tripped:
+        of = ", ".join(filter(None, (breaker["reconciliation"], breaker["policy"]))) or "the run as a whole"
+        lines.append(Text(f"  {breaker['breaker']} ({plain(of)})", "bold"))
+        lines.append(Text(f"    {explained(breaker)}"))
+        lines.append(Text(f"    {way_on(breaker)}"))
+    return Group(*lines, Text())
+
+
+def explained(breaker: dict) -> str:
+    observed, most = (f"{breaker[name] or 0:,.4f}".rstrip("0").rstrip(".") for name in ("observed", "most"))
+    return f"{plain(breaker['explanation'])}; observed {observed}, at most {most}"
+
+
+def way_on(breaker: dict) -> str:
+    if breaker["can_be_accepted"]:
+        return 'Read the plan. Is it right? tallystick accept-counts --reason "…" --by "…", then make reconcile.'
+    if breaker["policy"] or breaker["reconciliation"]:
+        return "Are they meant? Raise most_rows or most_share of the policy in seeds/response_policies.csv, then make reconcile."
+    return "Mend what made the run untrustworthy, then make reconcile."
+
+
+def closing(plan: Plan, done: set[str]) -> str:
+    if not plan.rows:
+        return f"Run {plan.run_id} planned nothing: no difference that a policy or a decision lets be fixed has stood long enough."
+    before = sum(row["idempotency_key"] in done for row in plan.rows)
+    told = f"{number(len(plan.rows))} planned by run {plan.run_id}" + (f", {number(before)} of them written before" if before else "")
+    return f"{told}. Nothing was written; make fix APPLY=1 reads the records again and writes them."
+
+
+def shown(value: str | None) -> str:
+    text = "" if value is None else plain(value)
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

@@ -1,0 +1,30 @@
+"""What an apply did, for a person: what was not written first."""
+
+from collections import Counter
+
+from rich.console import Console
+from rich.text import Text
+
+from pipelines.fix.apply import Applied
+from pipelines.fix.plan import shown
+from pipelines.show import number, plain, plain_table
+
+ROWS_SHOWN = 25
+OUTCOMES = ("written", "dropped", "refused", "unknown", "left out")
+
+
+def show(applied: Applied, console: Console) -> None:
+    counts = Counter(outcome for _, outcome, _ in applied.told)
+    others = [told for told in applied.told if told[1] != "written"]
+    if others:
+        table = plain_table("not written", "write to", "what", "key", "field", "why", numbers=())
+        for row, outcome, detail in others[:ROWS_SHOWN]:
+            table.add_row(outcome, row["target_system"], row["operation"], shown(row["record_key"]), shown(row["field"]), plain(detail))
+        console.print(table)
+        if len(others) > ROWS_SHOWN:
+            console.print(Text(f"… and {number(len(others) - ROWS_SHOWN)} more in marts.fix_log"))
+    parts = [
+        f"{number(counts[outcome])} {outcome}" for outcome in ("written", "dropped", "refused", "unknown", "left out") if counts[outcome]
+    ]
+    console.print(Text(", ".join(parts) or "Nothing was left to write."))
+    console.print(Text("marts.fix_log has every attempt; the next trusted run says of each whether it holds."))

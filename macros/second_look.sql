@@ -50,7 +50,7 @@ right_side as (
 
 {{ side }}_text as (
 
-    select columns(*)::varchar from {{ side }}_record
+    select record_key as asked_key, columns(* exclude (record_key, counts, copies))::varchar from {{ side }}_record
 
 ),
 
@@ -78,12 +78,12 @@ laid_side_by_side as (
         ] as compared
     from asked
     left join left_record on left_record.record_key = asked.record_key
-    left join left_text on left_text.record_key = asked.record_key
+    left join left_text on left_text.asked_key = asked.record_key
     left join right_record on right_record.record_key = asked.record_key
-    left join right_text on right_text.record_key = asked.record_key
+    left join right_text on right_text.asked_key = asked.record_key
 
 )
 
-select '{{ reconciliation }}' as reconciliation, * exclude (compared), unnest(compared, recursive := true)
+select '{{ reconciliation }}' as reconciliation, '{{ key }}' as key, * exclude (compared), unnest(compared, recursive := true)
 from laid_side_by_side
 {%- endmacro %}

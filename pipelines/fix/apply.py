@@ -107,7 +107,7 @@ def as_found(now: Looked, may_repeat: bool) -> tuple[str, str] | None:
 
 def as_write(row: dict, now: Looked) -> Write:
     names = ("idempotency_key", "reconciliation", "operation", "record_key", "field", "from_value", "to_value", "run_id")
-    return Write(**{name: row[name] for name in names}, ids=now.ids, record=now.record)
+    return Write(**{name: row[name] for name in names}, ids=now.ids, record=now.record, key=now.key, stated_key=now.stated_key)
 
 
 def send(applied: Applied, to_send: dict[str, tuple[dict, Write]], targets: dict[str, Target], folder: Path) -> None:

@@ -24,6 +24,7 @@ OF_THE_PLAN = (
     *("idempotency_key", "discrepancy_id", "run_id", "reconciliation", "target_system"),
     *("operation", "record_key", "field", "from_value", "to_value"),
 )
+NO_OUTCOME = {"outcome": "unknown", "detail": "sent, and no answer was noted"}
 
 
 class Journal:

@@ -18,7 +18,7 @@ SELECTED = ("--select", "resource_type:seed", "path:models/staging", "compare_*"
 
 # As the run knew them: by which keys and ids the systems are asked.
 KNOWN = """
-select system, table_name, side, stated_key, id, record_key, reconciliation
+select table_name, stated_key, id, system, record_key, reconciliation
 from snapshot.staging.own_ids semi join planned using (reconciliation, record_key)
 """
 
@@ -27,7 +27,7 @@ with looked as ({looked}),
 
 sides as (
     select
-        planned.*, state, looked.record_key is not null as was_looked_at,
+        planned.*, key, state, looked.record_key is not null as was_looked_at,
         if(target_side = 'left', left_copies, right_copies) as target_copies,
         if(target_side = 'left', right_copies, left_copies) as other_copies,
         if(target_side = 'left', left_in_scope, right_in_scope) as target_in_scope,
@@ -44,6 +44,7 @@ sides as (
 
 select
     idempotency_key,
+    key,
     other_record,
     case
         when not was_looked_at then 'it was not read again'
@@ -78,6 +79,8 @@ class Looked:
 
     dropped_because: str | None
     is_as_written: bool
+    key: str
+    stated_key: str | None
     ids: dict[str, list[str]]
     record: dict[str, str | None]
 
@@ -129,7 +132,7 @@ def only(state: Path, planned: list[dict], given: pyarrow.Table) -> dict[str, On
         with snapshot(before) as connection:
             connection.register("planned", given)
             known = connection.execute(KNOWN).fetchall()
-        for system, table, _, key, own_id, _, pair in known:
+        for table, key, own_id, system, _, pair in known:
             if first_tables[pair, system] == table:
                 asked[system].keys[table].append(key)
             if own_id is not None:
@@ -154,15 +157,19 @@ def looked(connection: duckdb.DuckDBPyConnection, planned: list[dict]) -> dict[s
     standing = {key: found for key, *found in connection.execute(STANDING.format(looked=union)).fetchall()}
     known = connection.execute(KNOWN).fetchall()
     words = connection.execute(WORDS).fetchall() if any(row["operation"] == "create" for row in planned) else []
-    found = {}
-    for row in planned:
-        record, dropped_because, is_as_written = standing[row["idempotency_key"]]
-        ids: dict[str, list[str]] = {}
-        for system, table, _, _, own_id, key, pair in known:
-            if (system, key, pair) == (row["target_system"], row["record_key"], row["reconciliation"]) and own_id is not None:
-                ids.setdefault(table, []).append(own_id)
-        found[row["idempotency_key"]] = Looked(dropped_because, is_as_written, ids, to_create(row, record, words))
-    return found
+    return {row["idempotency_key"]: as_looked(row, standing[row["idempotency_key"]], known, words) for row in planned}
+
+
+def as_looked(row: dict, standing: list, known: list[tuple], words: list[tuple]) -> Looked:
+    key, record, dropped_because, is_as_written = standing
+    mine = [found for found in known if found[-3:] == (row["target_system"], row["record_key"], row["reconciliation"])]
+    ids: dict[str, list[str]] = {}
+    for table, _, own_id, *_ in mine:
+        if own_id is not None:
+            ids.setdefault(table, []).append(own_id)
+    first = TargetSettings(row["target_system"]).tables_of(row["reconciliation"])[0]
+    stated_key = next((stated for table, stated, *_ in mine if table == first), None)
+    return Looked(dropped_because, is_as_written, key, stated_key, ids, to_create(row, record, words))
 
 
 def to_create(row: dict, record: str | None, words: list[tuple]) -> dict[str, str | None]:

@@ -41,8 +41,8 @@ class Side(Stated):
         """Raises BadConfiguration where a settings file says of this side what no connector reads, or of a table that it has not."""
         tables = self.tables()
         refuse_unknown(f"sources.{self.system}", OF_A_SIDE.union(tables))
-        refuse_unknown(self._key("tables"), tables)
-        refuse_unknown(self._key("auth"), OF_AUTH)
+        refuse_unknown(self.place("tables"), tables)
+        refuse_unknown(self.place("auth"), OF_AUTH)
 
     def tables(self, shape: str | None = None) -> dict[str, list[str]]:
         """The columns to land, table by table: the exports' own, or those of `shape`, a system whose records staging turns into them."""

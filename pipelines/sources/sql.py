@@ -16,7 +16,7 @@ import dlt
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
-from sqlalchemy import URL, Connection, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -24,6 +24,7 @@ from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.sources.landing import imported, refuse_missing, text
 from pipelines.sources.side import Side
+from pipelines.stated import Stated
 
 RECORDS_OF_A_LOOK = 100
 ROWS_AT_ONCE = 50_000
@@ -133,7 +134,7 @@ def file_of(side: Side, table: str) -> str:
     return f"{side.system}_{table}.parquet"
 
 
-def address(side: Side) -> URL:
+def address(side: Stated) -> URL:
     """The setting `credentials`. Nothing of it is shown: a password that is not escaped may be anywhere in it."""
     try:
         url = make_url(side.secret("credentials"))
@@ -141,7 +142,7 @@ def address(side: Side) -> URL:
         url = None
     if url is None or (url.host and "@" in f"{url.host}/{url.database}"):
         raise BadConfiguration(
-            f"sources.{side.system}.credentials is no URL such as {EXAMPLE}; in a password @ is written %40, / %2F and % %25."
+            f"{side.place('credentials')} is no URL such as {EXAMPLE}; in a password @ is written %40, / %2F and % %25."
         ) from None
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise SourceFailed(f"{side.system}: there is no such SQLite file.")  # connecting would make an empty one
@@ -149,17 +150,21 @@ def address(side: Side) -> URL:
     return url.set(drivername=f"{url.get_backend_name()}+{driver}") if driver else url
 
 
-@contextmanager
-def transaction(side: Side, url: URL, database: Database) -> Iterator[Connection]:
-    """A connection on which nothing is ever written, in one transaction; gone when the block ends."""
+def engine_of(side: Stated, url: URL, database: Database) -> Engine:
     options = {name: value for name, value in database.options.items() if name not in url.query}
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)  # what fails is raised, and told in one sentence
     try:
-        engine = create_engine(url, connect_args=options, poolclass=NullPool, hide_parameters=True)
+        return create_engine(url, connect_args=options, poolclass=NullPool, hide_parameters=True)
     except NoSuchModuleError:
-        raise BadConfiguration(f"sources.{side.system}.credentials names a kind of database that SQLAlchemy does not know.") from None
+        raise BadConfiguration(f"{side.place('credentials')} names a kind of database that SQLAlchemy does not know.") from None
     except ModuleNotFoundError as error:
-        raise BadConfiguration(f"sources.{side.system} needs the driver {error.name}; install it into .venv.") from None
+        raise BadConfiguration(f"{side.section}.{side.system} needs the driver {error.name}; install it into .venv.") from None
+
+
+@contextmanager
+def transaction(side: Side, url: URL, database: Database) -> Iterator[Connection]:
+    """A connection on which nothing is ever written, in one transaction; gone when the block ends."""
+    engine = engine_of(side, url, database)
     try:
         with engine.connect() as connection:
             if database.begin:

@@ -40,7 +40,7 @@ class Files:
 
 def rows_to_add(write: Write) -> list[dict]:
     """One a changed column: of a record to create one each that has a value, of one to end or delete the row alone."""
-    row = {name: getattr(write, name) for name in COLUMNS}
+    row = {name: getattr(write, name) for name in COLUMNS} | {"record_key": write.stated_key or write.record_key}
     if write.operation != "create":
         return [row]
     return [row | {"field": column, "to_value": value} for column, value in write.record.items() if value is not None]

@@ -43,6 +43,8 @@ class Write:
     ids: dict[str, list[str]] = field(default_factory=dict)  # table of the target → its own ids of this record's rows, as read again
     record: dict[str, str | None] = field(default_factory=dict)  # create: the record as the system of record has it, column by column
     run_id: str = ""  # whose plan it is
+    key: str = ""  # the name of the key's column, on both sides alike
+    stated_key: str | None = None  # as the target itself states it; None where it has no such record
 
 
 class Refused(Exception):
@@ -70,7 +72,7 @@ class TargetSettings(Stated):
         """Raises BadConfiguration where a settings file says what no target reads."""
         tables = settings.needed_columns(self.system)
         refuse_unknown(f"targets.{self.system}", OF_A_TARGET.union(tables))
-        refuse_unknown(self._key("tables"), tables)
+        refuse_unknown(self.place("tables"), tables)
 
 
 class Target(Protocol):

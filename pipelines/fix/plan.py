@@ -11,6 +11,7 @@ from pipelines.show import number, plain, plain_table, rows
 
 ROWS_SHOWN = 25
 WIDTH = 40
+NOT_TRUSTED = "every_pair_is_trusted"
 
 LAST_RUN = "(select arg_max(run_id, run_seq) from marts.runs)"
 PLANNED = f"select * from marts.fix_plan where run_id = {LAST_RUN} order by reconciliation desc, record_key, field, idempotency_key"
@@ -42,7 +43,9 @@ class Plan:
 def last_plan(connection: duckdb.DuckDBPyConnection) -> Plan:
     try:
         run_id = connection.execute(f"select {LAST_RUN}").fetchone()[0]
-        return Plan(run_id, rows(connection, PLANNED), rows(connection, TRIPPED))
+        planned, tripped = rows(connection, PLANNED), rows(connection, TRIPPED)
+        # What would stop a plan is no news where nothing is planned, unless that is why.
+        return Plan(run_id, planned, [breaker for breaker in tripped if planned or breaker["breaker"] == NOT_TRUSTED])
     except duckdb.CatalogException as error:
         raise BadConfiguration(
             "What is published has no fix plan, an older Tallystick made it.", "Nothing was written; run make reconcile first."
@@ -84,9 +87,9 @@ def explained(breaker: dict) -> str:
 def way_on(breaker: dict) -> str:
     if breaker["can_be_accepted"]:
         return 'Read the plan. Is it right? tallystick accept-counts --reason "…" --by "…", then make reconcile.'
-    if breaker["policy"] or breaker["reconciliation"]:
-        return "Are they meant? Raise most_rows or most_share of the policy in seeds/response_policies.csv, then make reconcile."
-    return "Mend what made the run untrustworthy, then make reconcile."
+    if breaker["breaker"] == NOT_TRUSTED:
+        return "Mend what made the run untrustworthy, then make reconcile."
+    return "Are they meant? Raise most_rows or most_share of the policy in seeds/response_policies.csv, then make reconcile."
 
 
 def closing(plan: Plan, done: set[str]) -> str:

@@ -19,13 +19,14 @@ idempotency_key varchar, attempt integer, discrepancy_id varchar, run_id varchar
 operation varchar, record_key varchar, field varchar, from_value varchar, to_value varchar, attempted_at timestamptz,
 outcome varchar, detail varchar, verification varchar, verified_in_run varchar
 """
+RUN = "select '000001-test' as run_id, 1 as run_seq, 'customers' as reconciliation, 'trusted' as verdict, 1 as history_version"
 
 
 def plan(warehouse: Path, rows: list[dict], breakers: list[dict] = ()) -> None:
     """Of the last run, in place of what it planned."""
     with duckdb.connect(warehouse) as connection:
         connection.execute("create schema if not exists marts")
-        connection.execute("create table if not exists marts.runs as select '000001-test' as run_id, 1 as run_seq")
+        connection.execute(f"create table if not exists marts.runs as {RUN}")
         run_id = connection.execute("select arg_max(run_id, run_seq) from marts.runs").fetchone()[0]
         for table, columns in (("fix_plan", PLAN), ("fix_breakers", BREAKERS)):
             connection.execute(f"create or replace table marts.{table} ({columns})")

@@ -86,7 +86,7 @@ def explained(breaker: dict) -> str:
 
 def way_on(breaker: dict) -> str:
     if breaker["can_be_accepted"]:
-        return 'Read the plan. Is it right? tallystick accept-counts --reason "…" --by "…", then make reconcile.'
+        return 'Read the plan. Is it right? tallystick accept-plan --reason "…" --by "…", then make reconcile.'
     if breaker["breaker"] == NOT_TRUSTED:
         return "Mend what made the run untrustworthy, then make reconcile."
     return "Are they meant? Raise most_rows or most_share of the policy in seeds/response_policies.csv, then make reconcile."

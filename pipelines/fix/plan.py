@@ -1,6 +1,7 @@
 """What the last run planned to write, and what stopped it, from the published warehouse."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import duckdb
 from rich.console import Console, Group
@@ -61,12 +62,17 @@ def show(plan: Plan, console: Console) -> None:
 
 
 def writes_table(plan: Plan) -> Group:
-    table = plain_table("write to", "what", "key", "field", "from", "to", "because", numbers=())
-    for row in plan.rows[:ROWS_SHOWN]:
-        values = (shown(row[name]) for name in ("record_key", "field", "from_value", "to_value"))
-        table.add_row(row["target_system"], row["operation"], *values, plain(row["allowed_because"] or ""))
+    """One table a reason: it is a sentence, and hundreds of writes share it."""
+    shown_rows = sorted(plan.rows[:ROWS_SHOWN], key=lambda row: row["allowed_because"] or "")
+    parts = []
+    for because, of_these in groupby(shown_rows, key=lambda row: row["allowed_because"] or ""):
+        table = plain_table("write to", "what", "key", "field", "from", "to", numbers=())
+        for row in of_these:
+            values = (shown(row[name]) for name in ("record_key", "field", "from_value", "to_value"))
+            table.add_row(row["target_system"], row["operation"], *values)
+        parts += [Text(plain(because), "bold"), table, Text()]
     left_out = len(plan.rows) - ROWS_SHOWN
-    return Group(table, *([Text(f"… and {number(left_out)} more in marts.fix_plan")] if left_out > 0 else []), Text())
+    return Group(*parts, *([Text(f"… and {number(left_out)} more in marts.fix_plan")] if left_out > 0 else []))
 
 
 def what_stopped(plan: Plan) -> Group:

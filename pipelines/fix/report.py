@@ -7,7 +7,7 @@ from rich.text import Text
 
 from pipelines.fix.apply import Applied
 from pipelines.fix.plan import shown
-from pipelines.show import number, plain, plain_table
+from pipelines.show import number, plain
 
 ROWS_SHOWN = 25
 OUTCOMES = ("written", "dropped", "refused", "unknown", "left out")
@@ -17,10 +17,9 @@ def show(applied: Applied, console: Console) -> None:
     counts = Counter(outcome for _, outcome, _ in applied.told)
     others = [told for told in applied.told if told[1] != "written"]
     if others:
-        table = plain_table("not written", "write to", "what", "key", "field", "why", numbers=())
         for row, outcome, detail in others[:ROWS_SHOWN]:
-            table.add_row(outcome, row["target_system"], row["operation"], shown(row["record_key"]), shown(row["field"]), plain(detail))
-        console.print(table)
+            what = " ".join(filter(None, (row["target_system"], row["operation"], shown(row["record_key"]), shown(row["field"]))))
+            console.print(Text(f"{outcome}: {what}: {plain(detail)}"))
         if len(others) > ROWS_SHOWN:
             console.print(Text(f"… and {number(len(others) - ROWS_SHOWN)} more in marts.fix_log"))
     parts = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines import settings
-from pipelines.failures import Failure, TargetFailed
+from pipelines.failures import Failure, TargetFailed, first_line
 from pipelines.fix.journal import Journal
 from pipelines.fix.log import publish_log
 from pipelines.fix.plan import Plan, last_plan
@@ -114,6 +114,7 @@ def send(applied: Applied, to_send: dict[str, tuple[dict, Write]], targets: dict
     """In the plan's order. dlt is given keys alone, as it would guess types for the values; and nothing ever fails for it, as it
     would try again what the journal does not know of."""
     import dlt
+    from dlt.pipeline.exceptions import PipelineStepFailed
 
     faults: list[Exception] = []
 
@@ -130,7 +131,10 @@ def send(applied: Applied, to_send: dict[str, tuple[dict, Write]], targets: dict
     if to_send:
         pipeline = dlt.pipeline("tallystick_fixes", pipelines_dir=str(folder / "dlt"), destination=fixes, progress=None)
         columns = {"idempotency_key": {"data_type": "text"}}
-        pipeline.run([{"idempotency_key": key} for key in to_send], table_name="fixes", columns=columns)
+        try:
+            pipeline.run([{"idempotency_key": key} for key in to_send], table_name="fixes", columns=columns)
+        except PipelineStepFailed as error:
+            raise TargetFailed(f"dlt ended: {first_line(error)}.") from error
     if faults:
         raise faults[0]
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Recording:
     def __init__(self, records: dict[str, dict], answers: dict[int, int | str] | None = None):
         self.records, self.answers = records, answers or {}
         self.requests: list[Request] = []
-        self.seen: set[str] = set()
+        self.times: list[float] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.recording, self.server.daemon_threads = self, True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -58,6 +59,7 @@ class Recording:
 
     def take(self, request: Request) -> int | str:
         self.requests.append(request)
+        self.times.append(time.monotonic())
         answer = self.answers.get(len(self.requests), 200)
         if answer in (200, "hang up", "kill"):
             request.headers["did"] = "yes"

@@ -322,3 +322,14 @@ def unused_port() -> int:
     from servers import free_port
 
     return free_port()
+
+
+def test_no_more_requests_a_second_than_allowed(planned, monkeypatch):
+    monkeypatch.setenv("TARGETS__CRM__REQUESTS_PER_SECOND", "2")
+    planned.apply()
+    assert len(planned.server.writes()) == 3
+    assert planned.server.times[2] - planned.server.times[0] >= 0.9
+    monkeypatch.setenv("TARGETS__CRM__REQUESTS_PER_SECOND", "0")
+    planned.plan(ended("C-1", idempotency_key="x"))
+    with pytest.raises(BadConfiguration, match="must be more than 0"):
+        planned.apply()

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import plans
 import pytest
-from conftest import house
+from conftest import copy_project, house
 from rich.console import Console
 
 from pipelines import settings
@@ -50,6 +50,8 @@ def now() -> dict:
     for number in (14, 16):
         drop(exports, "billing", number)
     change(exports, "crm", "customers", 19, status="lead")
+    change(exports, "crm", "customers", 20, customer_number=" l-20 ")
+    change(exports, "billing", "subscriptions", 20, status="canceled")
     change(exports, "billing", "subscriptions", 19, status="canceled")
     return exports
 
@@ -76,6 +78,7 @@ PLAN = {
     "to end alone": plans.write("crm", "end", "C-0016", to_value="churned"),
     "over on both sides": update(19, left_value="lead"),
     "a contract": plans.write("billing", "update", "K-0017", "plan", **A_PLAN),
+    "known by another key": update(20),
     "no such field": plans.write("crm", "update", "C-0018", "colour"),
 }  # fmt: skip
 
@@ -104,14 +107,19 @@ def looked_at(folder: Path, monkeypatch) -> dict[str, Looked]:
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory):
+def looked(tmp_path_factory, project_template):
+    """By a project in which a person said that one customer has another number in the CRM."""
     folder = tmp_path_factory.mktemp("looked")
     written(folder, now())
+    project = copy_project(project_template, folder / "project")
+    with (project / "seeds/key_map.csv").open("a") as seed:
+        seed.write("customers,L-20,C-0020,merged\n")
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(settings, "ROOT", project)
         yield looked_at(folder, monkeypatch)
 
 
-@pytest.mark.parametrize("name", ["as planned", "to create", "to delete", "to end alone", "a contract"])
+@pytest.mark.parametrize("name", ["as planned", "to create", "to delete", "to end alone", "a contract", "known by another key"])
 def test_what_is_as_it_was_stands(looked, name):
     assert looked[name].dropped_because is None
     assert not looked[name].is_as_written
@@ -157,6 +165,7 @@ def test_a_record_is_known_by_the_targets_own_key_and_ids(looked):
     assert (looked["a contract"].key, looked["a contract"].stated_key) == ("contract_number", "K-0017")
     assert looked["a contract"].ids == {"subscriptions": ["sub_17"]}
     assert looked["to create"].stated_key is None
+    assert looked["known by another key"].stated_key == " l-20 "
 
 
 def test_both_systems_are_asked_for_these_records_alone(looked, tmp_path):

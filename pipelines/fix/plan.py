@@ -38,7 +38,7 @@ class Plan:
             )
 
     def writes(self) -> list[dict]:
-        return [] if self.tripped else [row for row in self.rows if not row["is_stopped"]]
+        return [row for row in self.rows if not row["is_stopped"]]
 
 
 def last_plan(connection: duckdb.DuckDBPyConnection) -> Plan:

@@ -19,6 +19,7 @@ from pipelines.fix import report
 from pipelines.fix.journal import Journal
 from pipelines.fix.plan import last_plan, show
 from pipelines.progress import Plain
+from pipelines.targets.api import WritingApi
 
 KEYS = ("C-1", "C-2", "C-3")
 
@@ -131,6 +132,15 @@ def test_a_refused_write_is_told_in_plain_words_and_can_be_tried_again(planned):
     assert planned.server.writes().count(("PUT", "C-2")) == 1
 
 
+def test_whatever_a_target_says_is_kept_short_and_plain(planned, monkeypatch):
+    planned.server.answers = {1: 422}
+    monkeypatch.setattr(WritingApi, "said", lambda *_: "\x1b[2J\n" + "x" * 500)
+    planned.apply()
+    ((detail,),) = [row for row in planned.log("detail") if "422" in row[0]]
+    assert len(detail) == 200
+    assert detail.isprintable()
+
+
 def test_a_target_that_is_down_ends_in_3_and_a_second_apply_completes(planned, monkeypatch):
     monkeypatch.setenv("TARGETS__CRM__BASE_URL", f"http://127.0.0.1:{unused_port()}")
     with pytest.raises(TargetFailed, match="crm took no more writes") as failed:
@@ -184,6 +194,12 @@ def test_a_stopped_plan_is_not_written_and_says_by_what_and_by_how_much(planned,
     with pytest.raises(NotTrustworthy):
         planned.apply()
     assert planned.server.requests == []
+
+
+def test_a_write_that_is_stopped_is_not_written_whatever_the_breakers_say(planned):
+    planned.plan(ended("C-1", is_stopped=True), ended("C-2"))
+    planned.apply()
+    assert planned.server.writes() == [("PUT", "C-2")]
 
 
 def test_an_accepted_breaker_stops_nothing(planned):

@@ -24,6 +24,7 @@ from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration, SourceFailed
 from pipelines.sources.landing import text
 from pipelines.sources.side import Side
+from pipelines.stated import Stated
 
 RECORDS_AT_ONCE = 10_000  # short pages would become as many small row groups, which cost more than the records in them
 Following = Callable[[dict, list], dict | str | None]
@@ -90,7 +91,9 @@ class Api:
     def url(self, path: str) -> str:
         return urljoin(self.base_url, path.lstrip("/"))
 
-    def answer(self, method: str, url: str, path: str, evidence: Pulled, **request) -> requests.Response:
+    def answer(
+        self, method: str, url: str, path: str, evidence: Pulled, good: tuple[int, ...] | None = None, **request
+    ) -> requests.Response:
         """One whole answer, from this host and of a status that is `good`."""
         if urlsplit(url)[:2] != urlsplit(self.base_url)[:2]:
             raise self.failed(evidence, path, f"the next page is on another host, {urlsplit(url).netloc}; the token was not sent there")
@@ -101,7 +104,7 @@ class Api:
             raise self.failed(evidence, path, f"no whole answer came from {host} ({type(error).__name__})") from error
         finally:
             evidence.retries += self.attempts() - 1
-        if response.status_code not in self.good:
+        if response.status_code not in (good or self.good):
             advice = self.advice.get(response.status_code)
             raise self.failed(evidence, path, f"status {response.status_code}" + (f"; {advice}" if advice else ""))
         evidence.bytes += len(response.content)
@@ -249,12 +252,12 @@ def with_custom_fields(
         if nested := next((column for column in names for record in page if isinstance(record[column], (dict, list))), None):
             raise not_held(side, evidence, f"{prefix}{names[nested]} holds no plain value", nested)
         yield page
-    if evidence.fetched and not has_keys:
+    if evidence.fetched and not has_keys and not side.only:
         raise not_held(side, evidence, f"no record of {evidence.table_name} has {prefix}{names[key]}", key)
 
 
-def not_held(side: Side, evidence: Pulled, what: str, column: str) -> SourceFailed:
-    setting = f"sources.{side.system}.{evidence.table_name}.{column}"
+def not_held(side: Stated, evidence: Pulled, what: str, column: str) -> SourceFailed:
+    setting = f"{side.section}.{side.system}.{evidence.table_name}.{column}"
     return SourceFailed(f"{side.system}: {what}; name the field that holds its {column} as {setting}.")
 
 

@@ -1,7 +1,8 @@
-"""A fake, on loopback, of an API that gives lists page by page.
+"""A fake, on loopback, of an API that gives lists page by page, gives single records and changes them.
 
-It holds a world of records, demands the token, keeps every request and spoils the answers that a test's script names. What is said
-and understood, a Vendor knows: its API's documented shape, and nothing else of it; what it really does, no test can say.
+It holds a world of records, demands the token, keeps every request and spoils the answers that a test's script names, after what
+they tell of was done. What is said and understood, a Vendor knows: its API's documented shape, and nothing else of it; what it
+really does, no test can say.
 """
 
 import json
@@ -15,9 +16,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
 
 EVER = 10**9
+WRITES = ("POST", "PATCH", "DELETE")
 
 
 @dataclass
@@ -39,6 +41,11 @@ class Request:
     method: str
     path: str
     headers: dict[str, str]
+    body: str = ""
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(parse_qsl(self.body, keep_blank_values=True))
 
 
 Fault = Callable[[Answer], object]  # changes it in place
@@ -74,6 +81,10 @@ class Vendor:
     def beside(self, fake: "FakeApi", method: str, path: str, query: dict[str, str]) -> Answer | None:
         """The answer to what is asked for beside the lists, if it is that."""
         return None
+
+    def refuses(self, status: int, message: str) -> Answer:
+        """As its errors look."""
+        return Answer(status, {"message": message})
 
     def is_page(self, request: "Request") -> bool:
         """Whether a page of the customers was asked for."""
@@ -168,7 +179,7 @@ class FakeApi:
         path, query = self.vendor.understood(urlsplit(target), headers)
         form = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
         with self.lock:
-            self.requests.append(Request(method, target, headers))
+            self.requests.append(Request(method, target, headers, body.decode()))
             self.asked[path] += 1
             answer, page = self.vendor.signed_in(path, form, self.token), self.asked[path]
             if not answer and not self.vendor.allows(headers, self.token):
@@ -189,6 +200,18 @@ class FakeApi:
         if int(query.get("limit", "10")) > self.vendor.largest_page:
             return Answer(400, {"error": {"message": f"limit is at most {self.vendor.largest_page}"}}), 0
         return self.vendor.listed(self, path, query)
+
+    def once(self, key: str | None, do: Callable[[], Answer]) -> Answer:
+        """What was answered to that idempotency key before, if anything was done then. None is no key."""
+        request, answers = self.requests[-1], self.remembered.setdefault("answers", {})
+        if key not in answers:
+            answer = do()
+            if key is None or answer.status >= 400:
+                return answer
+            answers[key] = request.path, request.body, json.dumps(answer.content)
+        path, body, content = answers[key]
+        is_the_same = (path, body) == (request.path, request.body)
+        return Answer(content=json.loads(content)) if is_the_same else self.vendor.refuses(400, "The key came with other parameters.")
 
     def size(self, query: dict[str, str]) -> int:
         return min(int(query.get("limit", "10")), self.cap)
@@ -213,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(OSError):  # who asked has had enough
             self.send(fake, answer)
 
-    do_POST = do_GET
+    do_POST = do_PATCH = do_DELETE = do_GET
 
     def send(self, fake: FakeApi, answer: Answer) -> None:
         body = json.dumps(answer.content).encode() if answer.body is None else answer.body

@@ -14,11 +14,14 @@ import pyarrow
 
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration
+from pipelines.sources import by_key
 from pipelines.sources.api import Api, Following, landed, not_held, with_custom_fields
 from pipelines.sources.side import Side
 
 DATA = "services/data/v62.0"
 PAGE = 2000
+KEYS = 50
+ESCAPES = str.maketrans({"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*){0,5}")  # Owner.Name leads through a relationship
 CURRENCY = re.compile(r"[A-Z]{3}")
 SHARED = {
@@ -75,9 +78,11 @@ def read_objects(side: Side, api: Api, evidence: Pulled, columns: list[str], lis
     refuse_unknown(side, api, evidence, listed, names)
     evidence.declared_by, evidence.page_size_asked = "totalSize of the query", PAGE
     fields = sorted({"Id", "CreatedDate", "SystemModstamp", *names.values()})
-    query = {"q": f"SELECT {', '.join(fields)} FROM {listed} WHERE IsDeleted = false"}
-    pages = api.pages(evidence, f"{DATA}/queryAll", query, "records", following(api, evidence))
-    pages = with_custom_fields(side, evidence, flat(pages, names, known), "fields", names)
+    query = f"SELECT {', '.join(fields)} FROM {listed} WHERE IsDeleted = false"
+    queries = [query + clause for clause in clauses(side, table, next(iter(names.values())))] if side.only else [query]
+    pages = (page for q in queries for page in api.pages(evidence, f"{DATA}/queryAll", {"q": q}, "records", following(api, evidence)))
+    pages = flat(by_key.once(pages, "Id") if side.only else pages, names, known)
+    pages = with_custom_fields(side, evidence, pages, "fields", names)
     yield from landed(side, evidence, pages, columns, "done was true")
 
 
@@ -120,6 +125,18 @@ def refuse_unknown(side: Side, api: Api, evidence: Pulled, listed: str, names: d
         if not is_known(listed, name):
             one = f" (an org with one currency has none: set sources.{side.system}.currency)" if name == "CurrencyIsoCode" else ""
             raise not_held(side, evidence, f"{listed} has no field {name}{one}", column)
+
+
+def clauses(side: Side, table: str, name: str) -> Iterator[str]:
+    """What limits a query to the ids and the keys that are wanted, so many at a time as a URL has room for."""
+    for field, values in (("Id", by_key.ids(side.only, table)), (name, by_key.spellings(side.only, table))):
+        for batch in by_key.batches(values, KEYS):
+            yield f" AND {field} IN ({', '.join(map(literal, batch))})"
+
+
+def literal(value: str) -> str:
+    """Text in SOQL."""
+    return f"'{value.translate(ESCAPES)}'"
 
 
 def following(api: Api, evidence: Pulled) -> Following:

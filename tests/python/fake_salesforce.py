@@ -3,14 +3,16 @@
 How a wrong client secret is answered was not looked up: here with 401, which RFC 6749 allows.
 """
 
+import json
 import re
 from typing import ClassVar
 from urllib.parse import SplitResult, parse_qs
 
-from fake_api import Answer, FakeApi, Request, Vendor
+from fake_api import WRITES, Answer, FakeApi, Request, Vendor
 
 DATA = "/services/data/v62.0"
 TOKEN = "/services/oauth2/token"  # noqa: S105
+NOW = "2026-03-03T04:00:00Z"
 PREFIXES = {"Account": "001", "Opportunity": "006"}
 OF_EVERY_OBJECT = ("Id", "IsDeleted", "CreatedDate", "SystemModstamp")
 FIELDS = {
@@ -19,7 +21,10 @@ FIELDS = {
     "User": ("Name",),
 }
 RELATIONSHIPS = {"OwnerId": ("Owner", "User"), "AccountId": ("Account", "Account")}
-QUERY = re.compile(r"SELECT (?P<fields>[\w., ]+) FROM (?P<object>\w+) WHERE IsDeleted = (?P<deleted>false|true)")
+QUERY = re.compile(r"SELECT (?P<fields>[\w., ]+) FROM (?P<object>\w+) WHERE IsDeleted = (?P<deleted>false|true)(?P<only> AND .*)?")
+TEXT = r"'(?:[^'\\\n]|\\.)*'"
+IN = re.compile(rf" AND (?P<field>[\w.]+) IN \((?P<values>{TEXT}(, {TEXT})*)\)")
+ONE = re.compile(rf"{DATA}/sobjects/(Account|Opportunity)(?:/(\w+))?")
 
 
 class Salesforce(Vendor):
@@ -84,8 +89,11 @@ class Salesforce(Vendor):
 
     def listed(self, fake: FakeApi, path: str, query: dict[str, str]) -> tuple[Answer, int]:
         if soql := QUERY.fullmatch(query.get("q", "")):
-            fake.remembered[path] = soql["fields"].split(", "), soql["deleted"] == "true"
-        fields, is_deleted = fake.remembered[path]
+            only = IN.fullmatch(soql["only"] or "")
+            if soql["only"] and not only:
+                return Answer(400, [{"message": "unexpected token", "errorCode": "MALFORMED_QUERY"}]), 1
+            fake.remembered[path] = soql["fields"].split(", "), soql["deleted"] == "true", only
+        fields, is_deleted, only = fake.remembered[path]
         start, size = int(query.get("start", "0")), min(int(query["limit"]), fake.cap)
         steps = {field.partition(".")[0] for field in fields}
         if steps - {*OF_EVERY_OBJECT, *FIELDS[path[1:]], "Owner", "Account"}:
@@ -93,14 +101,36 @@ class Salesforce(Vendor):
         records = [
             {"attributes": {"type": path[1:]}} | {step: record.get(step) for step in sorted(steps)}
             for record in fake.tables[path]
-            if record["IsDeleted"] == is_deleted
+            if record["IsDeleted"] == is_deleted and (not only or record[only["field"]] in texts(only["values"]))
         ]
         return Answer(content=self.page(records, start, size)), start // size + 1
 
     def beside(self, fake: FakeApi, method: str, path: str, query: dict[str, str]) -> Answer | None:
+        if method in WRITES and (one := ONE.fullmatch(path)):
+            return self.written(fake.tables[f"/{one[1]}"], method, one[1], one[2], fake.requests[-1].body)
         if not (described := re.fullmatch(rf"{DATA}/sobjects/(\w+)/describe", path)):
             return None
         return Answer(content={"name": described[1], "fields": [field(name) for name in (*OF_EVERY_OBJECT, *FIELDS[described[1]])]})
+
+    def refuses(self, status: int, message: str) -> Answer:
+        code = {404: "NOT_FOUND"}.get(status, "INVALID_FIELD_FOR_INSERT_UPDATE")
+        return Answer(status, [{"message": message, "errorCode": code, "fields": []}])
+
+    def written(self, records: list[dict], method: str, kind: str, identity: str | None, body: str) -> Answer:
+        record = next((record for record in records if record["Id"] == identity and not record["IsDeleted"]), None)
+        if identity and record is None:
+            return self.refuses(404, "The requested resource does not exist")
+        if method == "DELETE":
+            record["IsDeleted"] = True
+            return Answer(204, body=b"")
+        fields = json.loads(body)
+        if unknown := [name for name in fields if name not in FIELDS[kind]]:
+            return self.refuses(400, f"No such column '{unknown[0]}' on sobject of type {kind}")
+        if record is None:
+            record = dict.fromkeys(FIELDS[kind]) | of(kind, 9000 + len(records), {"created_at": NOW, "updated_at": NOW})
+            records.append(record)
+        record |= fields | {"SystemModstamp": as_time(NOW)}
+        return Answer(204, body=b"") if identity else Answer(201, {"id": record["Id"], "success": True, "errors": []})
 
     def id_of(self, record: dict) -> str:
         return record["Id"]
@@ -124,6 +154,14 @@ class Salesforce(Vendor):
 
     def overstate(self, fake: FakeApi, page: int) -> None:
         fake.spoil(self.path, page, lambda answer: answer.content.update(totalSize=10_000))
+
+
+def texts(literals: str) -> set[str]:
+    """What SOQL's literals say."""
+    return {
+        re.sub(r"\\(.)", lambda one: {"n": "\n", "r": "\r", "t": "\t"}.get(one[1], one[1]), text[1:-1])
+        for text in re.findall(TEXT, literals)
+    }
 
 
 def session(secret: str) -> str:

@@ -10,10 +10,13 @@ import pyarrow
 
 from pipelines.evidence import Pulled
 from pipelines.failures import BadConfiguration
+from pipelines.sources import by_key
 from pipelines.sources.api import Api, landed, not_held, with_custom_fields
 from pipelines.sources.side import Side
+from pipelines.stated import Stated
 
 PAGE = 500
+IDS = 100  # that a list can be held to
 CUSTOMERS = {"organizations": "organizationFields", "persons": "personFields"}
 # What an account calls its own fields. The rest is Pipedrive's: of persons the e-mail too.
 CUSTOM = {
@@ -42,18 +45,22 @@ def pipedrive(side: Side):
 
 
 def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str], listed: str) -> Iterator[pyarrow.Table]:
-    fields = custom_fields(side, api, evidence, listed)
+    fields = custom_fields(side, api, evidence, listed, side.names(evidence.table_name, CUSTOM[listed]))
     codes = {column: field["field_code"] for column, field in fields.items()}
     lists = [f"api/v2/{listed}", *(["api/v2/deals/archived"] if listed == "deals" and side.is_on("archived", True) else [])]
     evidence.page_size_asked = PAGE
-    pages = with_labels(all_pages(api, evidence, lists, ",".join(codes.values())), list(fields.values()))
+    asked = [{"limit": PAGE, "custom_fields": ",".join(codes.values())}]
+    if side.only:
+        ids = [*by_key.ids(side.only, evidence.table_name), *found(side, api, evidence, listed)]
+        asked = [{**asked[0], "ids": ",".join(batch)} for batch in by_key.batches(ids, IDS)]
+    pages = with_labels(all_pages(api, evidence, lists, asked), list(fields.values()))
     pages = with_custom_fields(side, evidence, pages, "custom_fields", codes)
     yield from landed(side, evidence, pages, columns, "next_cursor was null")
 
 
-def custom_fields(side: Side, api: Api, evidence: Pulled, listed: str) -> dict[str, dict]:
+def custom_fields(side: Stated, api: Api, evidence: Pulled, listed: str, names: dict[str, str]) -> dict[str, dict]:
     """The field of each column, by its name in Pipedrive or its code. Raises SourceFailed where there is none, or more than one."""
-    names, reading = side.names(evidence.table_name, CUSTOM[listed]), Pulled(side.system, f"fields of {listed}", evidence.connector)
+    reading = Pulled(side.system, f"fields of {listed}", evidence.connector)
     path = f"api/v2/{CUSTOMERS.get(listed, 'dealFields')}"
     known = [field for page in api.pages(reading, path, {"limit": PAGE}, "data", following) for field in page]
     evidence.retries += reading.retries
@@ -69,10 +76,22 @@ def custom_fields(side: Side, api: Api, evidence: Pulled, listed: str) -> dict[s
     return found
 
 
-def all_pages(api: Api, evidence: Pulled, lists: list[str], codes: str) -> Iterator[list[dict]]:
+def found(side: Side, api: Api, evidence: Pulled, listed: str) -> Iterator[str]:
+    """The ids of the records that have one of these keys in any custom field: a search can't be held to one."""
+    path = f"api/v2/{listed}/search"
+    for key in by_key.spellings(side.only, evidence.table_name):
+        body = api.get(path, {"term": key, "fields": "custom_fields", "exact_match": "true", "limit": PAGE}, evidence)
+        hits = api.records(body.get("data") or {}, "items", path, evidence)
+        if following(body, hits) is not None:
+            raise api.failed(evidence, path, "one key is in more records than a page holds")
+        yield from (str(hit["item"]["id"]) for hit in hits)
+
+
+def all_pages(api: Api, evidence: Pulled, lists: list[str], asked: list[dict]) -> Iterator[list[dict]]:
     """Archived deals are in a list of their own. It comes last: a deal archived in between comes twice then, and not never."""
     for path in lists:
-        yield from api.pages(evidence, path, {"limit": PAGE, "custom_fields": codes}, "data", following)
+        for params in asked:
+            yield from api.pages(evidence, path, params, "data", following)
 
 
 def following(body: dict, records: list[dict]) -> dict | None:

@@ -1,12 +1,16 @@
 """Pipedrive's API v2 in its documented shape: developers.pipedrive.com, pipedrive.readme.io/docs/pipedrive-api-v2-migration-guide."""
 
+import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from hashlib import sha1
 from typing import ClassVar
 
-from fake_api import Answer, FakeApi, Vendor
+from fake_api import WRITES, Answer, FakeApi, Vendor
 
+NOW = "2026-03-03T04:00:00Z"
+ONE = re.compile(r"(/api/v2/\w+)(?:/(\d+))?")
 ARCHIVED = "/api/v2/deals/archived"
 STATUSES = ["lead", "trial", "active", "paused", "churned"]
 WORDS = {"terminated": "lost"}  # a deal is open, won or lost, and nothing else
@@ -68,16 +72,58 @@ class Pipedrive(Vendor):
         records = [
             record | {"custom_fields": {name: value for name, value in record["custom_fields"].items() if name in wanted}}
             for record in fake.tables[path]
+            if "ids" not in query or str(record["id"]) in query["ids"].split(",")
         ]
+        if query.get("ids", "").count(",") > 99:
+            return self.refuses(400, "ids: up to 100"), 0
         last = int(urlsafe_b64decode(query["cursor"])) if "cursor" in query else -1
         start = bisect_right([record["id"] for record in records], last)
         return Answer(content=self.page(records, start, size)), start // size + 1
 
     def beside(self, fake: FakeApi, method: str, path: str, query: dict[str, str]) -> Answer | None:
+        if path.endswith("/search"):
+            return self.searched(fake, path.removesuffix("/search"), query)
+        if method in WRITES and (one := ONE.fullmatch(path)):
+            return self.written(fake, method, *one.groups())
         if path not in FIELDS:
             return None
         standard = {"field_name": "Status", "field_code": "status", "is_custom_field": False, "options": None}
         return Answer(content=whole([standard, *(field(name) for name in FIELDS[path])], None))
+
+    def refuses(self, status: int, message: str) -> Answer:
+        return Answer(status, {"success": False, "error": message, "error_info": "Please check developers.pipedrive.com"})
+
+    def searched(self, fake: FakeApi, path: str, query: dict[str, str]) -> Answer:
+        """By whole values of any custom field, in small or capital letters."""
+        if (query["exact_match"], query["fields"]) != ("true", "custom_fields"):
+            return self.refuses(400, "This fake knows exact matches in custom fields.")
+        records = fake.tables[path] + (fake.tables[ARCHIVED] if path == self.agreements else [])
+        found = [
+            {"result_score": 1, "item": {"id": record["id"], "type": "as it was"}}
+            for record in records
+            if query["term"].lower() in [str(value).lower() for value in record["custom_fields"].values()]
+        ]
+        return Answer(content={"success": True, "data": {"items": found}, "additional_data": {"next_cursor": None}})
+
+    def written(self, fake: FakeApi, method: str, path: str, identity: str | None) -> Answer:
+        if any(str(record["id"]) == identity for record in fake.tables[ARCHIVED]):
+            return self.refuses(400, "Archived deals can not be edited.")
+        record = next((record for record in fake.tables[path] if str(record["id"]) == identity), None)
+        if identity and record is None:
+            return self.refuses(404, "Entity not found")
+        if method == "DELETE":
+            fake.tables[path].remove(record)
+            return Answer(content={"success": True, "data": {"id": record["id"]}})
+        change = json.loads(fake.requests[-1].body)
+        if change.get("status", "open") not in ("open", "won", "lost"):
+            return self.refuses(400, "Parameter 'status' must be one of: open, won, lost")
+        if record is None:
+            record = {"id": 1 + max(one["id"] for one in fake.tables[path]), "custom_fields": {}, "add_time": NOW, "is_archived": False}
+            record |= {"owner_id": 7, "currency": "EUR", "value": 0}
+            fake.tables[path].append(record)
+        held = record["custom_fields"] | change.pop("custom_fields", {})
+        record |= change | {"custom_fields": held, "update_time": NOW}
+        return Answer(201 if method == "POST" else 200, {"success": True, "data": record})
 
     def id_of(self, record: dict) -> str:
         return str(record["id"])

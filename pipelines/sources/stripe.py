@@ -3,13 +3,15 @@
 Its lists declare no total; what shows their end is has_more = false. Documented at docs.stripe.com/api/pagination.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 import dlt
 import pyarrow
 
 from pipelines.evidence import Pulled
 from pipelines.failures import SourceFailed
+from pipelines.sources import by_key
 from pipelines.sources.api import Api, landed, with_custom_fields
 from pipelines.sources.side import Side
 
@@ -30,11 +32,15 @@ def stripe(side: Side):
 
 
 def read_list(side: Side, api: Api, evidence: Pulled, columns: list[str]) -> Iterator[pyarrow.Table]:
-    table, evidence.page_size_asked = evidence.table_name, PAGE
-    pages = api.pages(evidence, f"v1/{table}", {"limit": PAGE, **LISTS[table]}, "data", following)
+    table, evidence.page_size_asked, end = evidence.table_name, PAGE, "has_more was false"
+    names = side.names(table, CUSTOM[table])
+    if side.only:
+        pages, end = one_by_one(api, evidence, wanted(side, api, evidence)), "each was asked for by its id"
+    else:
+        pages = api.pages(evidence, f"v1/{table}", {"limit": PAGE, **LISTS[table]}, "data", following)
     pages = with_all_items(api, evidence, pages) if table == "subscriptions" else pages
-    pages = with_custom_fields(side, evidence, pages, "metadata", side.names(table, CUSTOM[table]))
-    yield from landed(side, evidence, pages, columns, "has_more was false")
+    pages = with_custom_fields(side, evidence, pages, "metadata", names)
+    yield from landed(side, evidence, pages, columns, end)
 
 
 def following(body: dict, records: list[dict]) -> dict | None:
@@ -44,6 +50,49 @@ def following(body: dict, records: list[dict]) -> dict | None:
     if body["has_more"] is not True:
         raise TypeError("has_more is no boolean")
     return {"starting_after": records[-1]["id"] if records else None}
+
+
+def wanted(side: Side, api: Api, evidence: Pulled) -> dict[str, None]:
+    """The ids of what is read again: those known, those found by their keys, and of subscriptions all that the customers have."""
+    table, finding = evidence.table_name, Pulled(side.system, f"ids of {evidence.table_name}", evidence.connector)
+    ids = known(side, api, finding, table)
+    for customer in known(side, api, finding, "customers") if table == "subscriptions" else []:
+        asked = {"customer": customer, "limit": PAGE, **LISTS[table]}
+        ids |= {record["id"]: None for page in api.pages(finding, f"v1/{table}", asked, "data", following) for record in page}
+    evidence.retries += finding.retries
+    return ids
+
+
+def known(side: Side, api: Api, finding: Pulled, table: str) -> dict[str, None]:
+    """By id, or found in the search, which may lag behind: of what it tells only the ids are taken."""
+    [name] = side.names(table, CUSTOM[table]).values()
+    ids = dict.fromkeys(by_key.ids(side.only, table))
+    for key in by_key.spellings(side.only, table):
+        asked = {"query": f"metadata[{literal(name)}]:{literal(key)}", "limit": PAGE}
+        ids |= {record["id"]: None for page in api.pages(finding, f"v1/{table}/search", asked, "data", next_page) for record in page}
+    return ids
+
+
+def literal(value: str) -> str:
+    """Text in Stripe's search language."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def next_page(body: dict, records: list[dict]) -> dict | None:
+    return {"page": body["next_page"]} if following(body, records) else None
+
+
+def one_by_one(api: Api, evidence: Pulled, ids: Iterable[str]) -> Iterator[list[dict]]:
+    """A customer that was deleted is still there, and says so."""
+    for identity in ids:
+        path = f"v1/{evidence.table_name}/{quote(identity, safe='')}"
+        record = api.ask("GET", path, evidence, good=(200, 404))
+        if record.get("id") != identity and record.get("error", {}).get("code") != "resource_missing":
+            raise api.failed(evidence, path, "the answer is neither that record nor that there is none")
+        page = [record] if record.get("id") == identity and not record.get("deleted") else []
+        evidence.count(page)
+        yield page
 
 
 def with_all_items(api: Api, evidence: Pulled, pages: Iterator[list[dict]]) -> Iterator[list[dict]]:

@@ -1,9 +1,15 @@
-"""Stripe's list API in its documented shape: docs.stripe.com/api/pagination."""
+"""Stripe's API in its documented shape: docs.stripe.com/api/pagination, /search, /customers, /subscriptions, /idempotent_requests."""
 
+import json
+import re
 from decimal import Decimal
 from typing import ClassVar
 
 from fake_api import Answer, FakeApi, Vendor, epoch, key_of
+
+ONE = re.compile(r"(/v1/(customers|subscriptions))/(\w+)")
+QUERY = re.compile(r'metadata\[("(?:[^"\\]|\\.)*")\]:("(?:[^"\\]|\\.)*")')
+PARAMETERS = {"email", "name", *(f"address[{part}]" for part in ("city", "country", "line1", "line2", "postal_code", "state"))}
 
 
 class Stripe(Vendor):
@@ -34,7 +40,13 @@ class Stripe(Vendor):
         return {"object": "list", "data": records[start : start + size], "has_more": start + size < len(records)}
 
     def beside(self, fake: FakeApi, method: str, path: str, query: dict[str, str]) -> Answer | None:
-        """A subscription's items, of which it carries the first itself."""
+        """A single record, what a search finds, and a subscription's items, of which it carries the first itself."""
+        if path.endswith("/search"):
+            return self.searched(fake, path.removesuffix("/search"), query["query"])
+        if one := ONE.fullmatch(path):
+            return self.one(fake, method, *one.groups())
+        if (method, path) == ("POST", self.path):
+            return fake.once(fake.requests[-1].headers.get("idempotency-key"), lambda: self.created(fake, fake.requests[-1].form))
         if path != "/v1/subscription_items":
             return None
         items, size = self.items[query["subscription"]], fake.size(query)
@@ -43,6 +55,8 @@ class Stripe(Vendor):
 
     def listed(self, fake: FakeApi, path: str, query: dict[str, str]) -> tuple[Answer, int]:
         records, size, start = fake.tables[path], fake.size(query), 0
+        if "customer" in query:
+            records = [record for record in records if record["customer"] == query["customer"]]
         if path == self.agreements and query.get("status") != "all":
             records = [record for record in records if record["status"] != "canceled"]
         if after := query.get("starting_after"):
@@ -50,6 +64,60 @@ class Stripe(Vendor):
         if start < 0:
             return Answer(400, {"error": {"message": "No such object."}}), 0
         return Answer(content=self.page(records, start, size)), start // size + 1
+
+    def refuses(self, status: int, message: str) -> Answer:
+        code = {404: "resource_missing"}.get(status, "parameter_invalid")
+        return Answer(status, {"error": {"type": "invalid_request_error", "code": code, "message": message}})
+
+    def searched(self, fake: FakeApi, path: str, query: str) -> Answer:
+        """As the records were a minute ago."""
+        if not (clause := QUERY.fullmatch(query)):
+            return self.refuses(400, "We were unable to parse your search query.")
+        name, value = (json.loads(text, strict=False) for text in clause.groups())
+        found = [{"id": record["id"], "email": "stale"} for record in fake.tables[path] if record["metadata"].get(name) == value]
+        return Answer(content={"object": "search_result", "data": found, "has_more": False, "next_page": None})
+
+    def one(self, fake: FakeApi, method: str, path: str, kind: str, identity: str) -> Answer:
+        deleted = fake.remembered.setdefault("deleted", set())
+        record = next((record for record in fake.tables[path] if record["id"] == identity), None)
+        if record is None and identity in deleted and method == "GET":
+            return Answer(content={"id": identity, "object": "customer", "deleted": True})
+        if record is None or (method == "DELETE" and record.get("status") == "canceled"):
+            return self.refuses(404, f"No such {kind[:-1]}: '{identity}'")
+        if method == "GET":
+            return Answer(content=record)
+        if kind == "subscriptions" and method == "DELETE":
+            record |= {"status": "canceled", "canceled_at": 1772510400}
+            return Answer(content=record)
+        if method == "DELETE":
+            fake.tables[path].remove(record)
+            deleted.add(identity)
+            return Answer(content={"id": identity, "object": "customer", "deleted": True})
+        return fake.once(fake.requests[-1].headers.get("idempotency-key"), lambda: self.changed(record, fake.requests[-1].form))
+
+    def changed(self, record: dict, form: dict[str, str]) -> Answer:
+        """Of an address what is not sent is taken for gone: nothing in the documentation says that it stays."""
+        if unknown := [name for name in form if name not in PARAMETERS and not name.startswith("metadata[")]:
+            return self.refuses(400, f"Received unknown parameter: {unknown[0]}")
+        if "@" not in form.get("email", "@"):
+            return self.refuses(400, f"Invalid email address: {form['email']}")
+        parts = {name[8:-1]: value for name, value in form.items() if name.startswith("address[")}
+        record["metadata"] |= {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
+        record |= {name: value for name, value in form.items() if "[" not in name} | ({"address": parts} if parts else {})
+        return Answer(content=record)
+
+    def created(self, fake: FakeApi, form: dict[str, str]) -> Answer:
+        record = {
+            "id": f"cus_new{len(fake.tables[self.path])}",
+            "object": "customer",
+            "address": None,
+            "metadata": {},
+            "created": 1772510400,
+        }
+        answer = self.changed(record, form)
+        if answer.status == 200:
+            fake.tables[self.path].insert(0, record)
+        return answer
 
     def more(self, body: dict, cursor: str) -> None:
         body["has_more"] = True

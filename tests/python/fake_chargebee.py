@@ -1,13 +1,16 @@
 """Chargebee's API v2 on Product Catalog 2.0 in its documented shape: apidocs.chargebee.com/docs/api/list-ops."""
 
 import json
+import re
 from base64 import b64encode
 from decimal import Decimal
 from typing import ClassVar
 
-from fake_api import Answer, FakeApi, Request, Vendor, epoch, key_of
+from fake_api import WRITES, Answer, FakeApi, Request, Vendor, epoch, key_of
 
 WORDS = {"trialing": "in_trial", "active": "active", "past_due": "active", "paused": "paused", "canceled": "cancelled"}
+NOW = 1772510400
+ONE = re.compile(r"(/api/v2/\w+)(?:/(\w+)(?:/(\w+))?)?")
 WRAPPERS = {"/api/v2/customers": "customer", "/api/v2/subscriptions": "subscription"}
 
 
@@ -33,15 +36,54 @@ class Chargebee(Vendor):
     def listed(self, fake: FakeApi, path: str, query: dict[str, str]) -> tuple[Answer, int]:
         """The newest alone is no page of the list."""
         records, size, start = fake.tables[path], fake.size(query), 0
+        filters = {name: value for name, value in query.items() if name.endswith(("[in]", "[is]"))}
+        for name, value in filters.items():
+            wanted = json.loads(value) if name.endswith("[in]") else [value]
+            records = [record for record in records if self.fields(record).get(name[:-4]) in wanted]
         if query.get("sort_by[desc]") == "created_at":
             return Answer(content={"list": records[::-1][:size]}), 0
-        if query.get("sort_by[asc]") != "created_at":
+        if not filters and query.get("sort_by[asc]") != "created_at":
             return Answer(400, {"message": "This fake lists by created_at only.", "api_error_code": "param_wrong_value"}), 0
         if "offset" in query:
             start = next((place for place, record in enumerate(records, 1) if offset(self.id_of(record)) == query["offset"]), -1)
         if start < 0:
             return Answer(400, {"message": "The offset is none of ours.", "api_error_code": "param_wrong_value"}), 0
         return Answer(content=self.page(records, start, size)), start // size + 1
+
+    def beside(self, fake: FakeApi, method: str, path: str, query: dict[str, str]) -> Answer | None:
+        if method not in WRITES or not (one := ONE.fullmatch(path)):
+            return None
+        listed, identity, act = one.groups()
+        key = fake.requests[-1].headers.get("chargebee-idempotency-key")
+        return fake.once(key, lambda: self.written(fake, listed, identity, act, fake.requests[-1].form))
+
+    def refuses(self, status: int, message: str) -> Answer:
+        code = {404: "resource_not_found"}.get(status, "param_wrong_value")
+        return Answer(status, {"message": message, "type": "invalid_request", "api_error_code": code, "http_status_code": status})
+
+    def written(self, fake: FakeApi, listed: str, identity: str | None, act: str | None, form: dict[str, str]) -> Answer:
+        wrapper = WRAPPERS[listed]
+        entry = next((entry for entry in fake.tables[listed] if self.fields(entry)["id"] == identity), None)
+        if identity and entry is None:
+            return self.refuses(404, f"{identity} not found")
+        if act == "cancel_for_items":
+            if entry[wrapper]["status"] == "cancelled" or form != {"cancel_option": "immediately"}:
+                return self.refuses(409, "The subscription is cancelled, or this fake can't cancel so.")
+            entry[wrapper] |= {"status": "cancelled", "cancelled_at": NOW}
+        elif act == "delete":
+            fake.tables[listed].remove(entry)
+            return Answer(content={wrapper: entry[wrapper] | {"deleted": True}})
+        else:
+            known = {"email", "company", "cf_customer_number", *(() if identity else ("id", "billing_address[country]"))}
+            if unknown := [name for name in form if name not in known]:
+                return self.refuses(400, f"{unknown[0]} : unknown parameter")
+            if entry is None:
+                entry = {wrapper: {"id": f"AzNew{len(fake.tables[listed])}", "object": wrapper, "created_at": NOW, "deleted": False}}
+                fake.tables[listed].append(entry)
+            country = {"billing_address": {"country": form.pop("billing_address[country]")}} if "billing_address[country]" in form else {}
+            entry[wrapper] |= form | country
+        entry[wrapper]["updated_at"] = NOW
+        return Answer(content={wrapper: entry[wrapper]})
 
     def is_page(self, request: Request) -> bool:
         return super().is_page(request) and "asc" in request.path

@@ -10,6 +10,7 @@ localstripe is not Stripe. The connector follows Stripe; what of localstripe dif
 """
 
 import csv
+import json
 from pathlib import Path
 
 import duckdb
@@ -22,15 +23,16 @@ from test_sql_source import AS_OF, differences, exported_now, fill_with_the_samp
 from pipelines.evidence import Pulled
 from pipelines.failures import SourceFailed
 from pipelines.pull import connector, root_cause
-from pipelines.sources.side import Side
+from pipelines.sources.side import Only, Side
+from pipelines.targets.target import Write, target_of
 
 FEW_TRIES = {"RUNTIME__REQUEST_MAX_ATTEMPTS": "2", "RUNTIME__REQUEST_BACKOFF_FACTOR": "0"}
 
 
-def pull(peer: Peer, monkeypatch, **changes: str) -> tuple[dict[str, list[dict]], list[Pulled]]:
+def pull(peer: Peer, monkeypatch, only: Only | None = None, **changes: str) -> tuple[dict[str, list[dict]], list[Pulled]]:
     for name, value in (peer.environment | FEW_TRIES | changes).items():
         monkeypatch.setenv(name, value)
-    side = Side("billing", Path(), [])
+    side = Side("billing", Path(), [], only=only)
     try:
         tables = {name: list(resource) for name, resource in connector(side)(side).resources.items()}
     except Exception as error:
@@ -66,6 +68,33 @@ def test_all_that_was_created_is_read_page_by_page_what_was_cancelled_too(peer, 
 def test_a_key_that_it_does_not_take_gives_3(peer, monkeypatch):
     with pytest.raises(SourceFailed, match=r"customers, page 1, attempt 1: status 401; check that the token is valid"):
         pull(peer, monkeypatch, SOURCES__BILLING__API_KEY="rk_another")
+
+
+def test_what_the_target_writes_it_takes_and_what_is_read_again_shows_it(tmp_path, monkeypatch):
+    """It knows no idempotency keys, has no search and gives no code with a 404: these are tested on the fake alone."""
+    with localstripe(tmp_path) as peer:
+        peer.create("plans", id="team", amount=0, currency="eur", interval="month", product={"name": "Team"})
+        kept, gone = (peer.create("customers", name=name, metadata={"customer_number": f"C-{name}"}) for name in ("kept", "gone"))
+        ended = peer.create("subscriptions", customer=kept["id"], items=[{"plan": "team"}], metadata={"contract_number": "K-1"})
+        for name, value in (peer.environment | FEW_TRIES).items():
+            monkeypatch.setenv(name, value)
+            monkeypatch.setenv(name.replace("SOURCES", "TARGETS"), value)
+        target, new = target_of("billing"), {"customer_number": "C-new", "company": "New Ltd", "country": "DE"}
+        for operation, pair, field, value, ids in (
+            ("update", "customers", "email", "new@example.org", {"customers": [kept["id"]]}),
+            ("update", "customers", "country", "FR", {"customers": [kept["id"]]}),
+            ("end", "contracts", "status", "canceled", {"subscriptions": [ended["id"]]}),
+            ("delete", "customers", "", None, {"customers": [gone["id"]]}),
+            ("create", "customers", "", None, {}),
+        ):
+            write = Write(f"{operation} {field}", pair, operation, "C", field, None, value, ids, {} if ids else new)
+            assert (target.refuses(write), target.write(write)) == (None, "status 200")
+        again, _ = pull(peer, monkeypatch, Only({}, {"customers": [kept["id"]]}))
+        everything, _ = pull(peer, monkeypatch)
+    [customer], [subscription] = again["customers"], again["subscriptions"]
+    assert (customer["email"], json.loads(customer["address"])["country"]) == ("new@example.org", "FR")
+    assert (subscription["id"], subscription["status"]) == (ended["id"], "canceled")
+    assert sorted(row["customer_number"] for row in everything["customers"]) == ["C-kept", "C-new"]
 
 
 # The whole way, by the command.

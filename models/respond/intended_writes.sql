@@ -35,7 +35,7 @@ worded as (
         case
             when operation in ('create', 'delete') then null
             when is_status or operation = 'end' then words.word
-            when is_value then source_compared
+            when is_value then regexp_replace(source_compared, '([.][0-9]*[1-9])0+$|[.]0*$', '\1')
             else source_value
         end as to_value
     from aimed

@@ -40,7 +40,7 @@ select
     owners.days_to_decide,
     decided.decision_id,
     policies.response as policy_response,
-    {{ kind_in_words('policies.for_') }} as policy,
+    case when policies.response is not null then {{ kind_in_words('policies.for_') }} end as policy,
     policies.for_cause as policy_cause,
     policies.operation,
     policies.writes_to,

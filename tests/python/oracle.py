@@ -88,6 +88,7 @@ class Difference:
     left_updated_at: datetime | None
     right_updated_at: datetime | None
     worth: tuple[Decimal, str | None] | None = None  # amount, currency
+    is_of_plan: bool = False  # set apart, by the policies as shipped
     status: str = ""
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
@@ -378,7 +379,7 @@ def lay_beside(key: str, left: Record | None, right: Record | None, result: Comp
             if state == "differs":
                 stated = (left.fields[name].stated, right.fields[name].stated)
                 identity = Identity(result.pair, key, "conflict", name)
-                result.differences[identity] = Difference(*stated, *times, worth(left, right))
+                result.differences[identity] = Difference(*stated, *times, worth(left, right), is_of_plan=name == "plan")
 
 
 class Ledger:
@@ -431,5 +432,4 @@ def status(as_of: datetime, difference: Difference) -> str:
 
 
 def answered(difference: Difference) -> str:
-    """By the policies as shipped: a different plan on each side is set apart."""
-    return "quarantined" if difference.field == "plan" else "open"
+    return "quarantined" if difference.is_of_plan else "open"

@@ -343,7 +343,7 @@ def identity(row: Mapping) -> Identity:
 
 def difference(line: Mapping) -> Difference:
     names = {known.name for known in fields(Difference)} & set(line)
-    return Difference(**{name: line[name] for name in names}, worth=worth(line))
+    return Difference(**{name: line[name] for name in names}, worth=worth(line), is_of_plan=line["field"] == "plan")
 
 
 def worth(row: Mapping) -> tuple | None:

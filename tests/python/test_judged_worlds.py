@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import oracle
 import pytest
-from engine import Engine
+from engine import Engine, lent
 from hypothesis import strategies as st
 from judgements import mismatches, night, read, written
 from oracle import Identity
@@ -135,7 +135,7 @@ def checked(world: World, reached: Counter[str] | None = None) -> Iterator[Engin
     """The models after the last night, on every one of which the oracle agreed with them. Fails with what differs otherwise, and the
     least world to replay it with: check(World(…)).
     """
-    with Engine(**LIFTED) as engine:
+    with lent(**LIFTED) as engine:
         wrong = mismatches_of(world, engine, reached)
         if wrong:
             world = narrowed(world)
@@ -152,7 +152,7 @@ def check(world: World, reached: Counter[str] | None = None) -> None:
 
 
 def alone(world: World) -> list[tuple[Identity, str]]:
-    with Engine(**LIFTED) as engine:
+    with lent(**LIFTED) as engine:
         return mismatches_of(world, engine)
 
 

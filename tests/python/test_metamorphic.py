@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
-from engine import Engine, Row, project
+from engine import Engine, Row, lent, project
 from hypothesis import strategies as st
 from test_oracle import COUNTS, FIRST_NIGHT, LIFTED, TABLES, World, agreeing, drawn, drawn_worlds, played
 
@@ -38,7 +38,7 @@ def unchanged(table: str, rows: list[dict]) -> list[Row]:
 
 def run(world: World, change: Change = unchanged) -> Everything:
     """All that the world's nights leave behind, but for the names of the runs."""
-    with Engine(**LIFTED) as engine:
+    with lent(**LIFTED) as engine:
         for as_of, tables in played(world):
             changed = {system: {table: change(table, rows) for table, rows in each.items()} for system, each in tables.items()}
             engine.night(as_of, evidence=whole(changed), **changed)

@@ -17,7 +17,7 @@ from typing import NamedTuple, NoReturn
 
 import oracle
 import pytest
-from engine import Engine
+from engine import Engine, lent
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import Comparison, Difference, Identity, Ledger, SetApart
@@ -304,7 +304,7 @@ def crosswalk(world: World) -> dict[str, str]:
 def observed(world: World) -> list[Night]:
     """Runs the world through the models."""
     told = []
-    with Engine(**LIFTED) as engine:
+    with lent(**LIFTED) as engine:
         pairs = crosswalk(world).items()
         engine.seed("key_map", [{"reconciliation": "contracts", "left_key": a, "right_key": b} for a, b in pairs])
         for night, (as_of, tables) in enumerate(played(world)):

@@ -286,7 +286,7 @@ def pull_beside(builder: Builder, folder: Path, progress: Progress) -> tuple[lis
     record_attempts(folder, attempts)
     gates = builder.gates()
     record_gates(folder, gates)
-    return gates, [argument for name in unused for argument in ("--exclude", f"path:models/staging/{name}")]
+    return gates, [argument for name in unused for argument in ("--exclude", f"staging.{name}")]
 
 
 def refuse_errors(results: list[dict]) -> None:

@@ -43,6 +43,9 @@ def with_the_pair_records(folder: Path) -> Path:
     for path in [*(folder / "tests/dbt").rglob("*.sql"), *(folder / "analyses").rglob("*.sql")]:
         if speaks_of_one.search(path.read_text()):
             path.unlink()
+    for name in ("owners", "response_policies"):
+        header, *rows = (folder / f"seeds/{name}.csv").read_text().splitlines(keepends=True)
+        (folder / f"seeds/{name}.csv").write_text(header + "".join(row for row in rows if row.startswith(",")))
     project = yaml.safe_load((folder / "dbt_project.yml").read_text())
     project["vars"]["reconciliations"] = yaml.safe_load((PAIR / "reconciliations.yml").read_text())
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(project, sort_keys=False))

@@ -1,5 +1,5 @@
 -- One row a quarantined difference, with both sides' whole records: what a person needs to decide, and what releases it. It is never fixed.
--- As of the last run in which its pair was trusted. Like comparisons, one line a pair.
+-- As of the last run in which its pair was trusted.
 with
 
 this_run as (
@@ -29,14 +29,6 @@ quarantined as (
 
 ),
 
-records as (
-
-    {{ records_as_json('customers', ref('customers_in_crm'), ref('customers_in_billing'), 'customer_number') }}
-    union all
-    {{ records_as_json('contracts', ref('contracts_in_crm'), ref('contracts_in_billing'), 'contract_number') }}
-
-),
-
 now_quarantined as (
 
     select
@@ -52,7 +44,8 @@ now_quarantined as (
     from quarantined
     cross join this_run
     left join earlier on earlier.discrepancy_id = quarantined.discrepancy_id
-    left join records on records.reconciliation = quarantined.reconciliation and records.record_key = quarantined.record_key
+    left join {{ ref('quarantined_records') }} as records
+        on records.reconciliation = quarantined.reconciliation and records.record_key = quarantined.record_key
 
 ),
 

@@ -15,10 +15,11 @@
     coalesce('''s record last changed ' || {{ at_minute(time) }}, '''s record tells no time')
 {%- endmacro %}
 
-{# A value on one line, and no longer than a line can take. #}
+{# A value on one line, and no longer than a line can take. Most are short and plain, and to see that is cheaper than to replace. #}
 {% macro told(value) -%}
     case
         when {{ value }} is null then 'nothing'
+        when length({{ value }}) <= 60 and regexp_full_match({{ value }}, '[!-~]+( [!-~]+)*') then '''' || {{ value }} || ''''
         when length({{ value }}) > 60 then '''' || regexp_replace(left({{ value }}, 60), '[\p{C}\p{Z}]+', ' ', 'g') || '…'''
         else '''' || regexp_replace({{ value }}, '[\p{C}\p{Z}]+', ' ', 'g') || ''''
     end

@@ -59,7 +59,10 @@ judged as (
 )
 
 select
-    * exclude (told_since, is_told, changed_last, opened_at, as_of),
+    discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value, left_compared, right_compared,
+    left_is_unreadable, right_is_unreadable, left_in_scope, right_in_scope, is_status, is_value, left_updated_at, right_updated_at,
+    value_at_risk, currency, lag_hours, sides_before, agreed_at, base_value, left_base, right_base, candidate_key, candidate_score,
+    stale_side, cause, cause_evidence,
     case
         when not is_opening then coalesce(since_before, opened_at)
         when is_told then told_since

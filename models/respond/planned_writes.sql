@@ -6,13 +6,10 @@ with
 
 fixable as (
 
-    select * from {{ ref('responses') }} where response = 'fix'
-
-),
-
-seen as (
-
-    select * from {{ ref('seen') }}
+    select history.*
+    from {{ ref('discrepancy_history') }} as history
+    inner join {{ ref('this_run') }} as this_run on this_run.run_id = history.last_seen_run
+    where history.response = 'fix' and history.status = 'open'
 
 ),
 
@@ -20,7 +17,7 @@ seen as (
 seen_since as (
 
     select openings.*, 1 + count(earlier_runs.run_seq) as runs
-    from (select distinct reconciliation, opened_in_run from seen) as openings
+    from (select distinct reconciliation, opened_in_run from fixable) as openings
     left join {{ ref('trusted_runs') }} as earlier_runs
         on earlier_runs.reconciliation = openings.reconciliation
         and earlier_runs.side = 'left'
@@ -36,15 +33,15 @@ written as (
 )
 
 select
-    fixable.*,
-    seen.reconciliation,
-    seen.record_key,
-    seen.field,
-    seen.left_value,
-    seen.right_value,
-    least(seen.runs_seen, seen_since.runs) as times_seen
+    responses.*,
+    fixable.reconciliation,
+    fixable.record_key,
+    fixable.field,
+    fixable.left_value,
+    fixable.right_value,
+    least(fixable.runs_seen, seen_since.runs) as times_seen
 from fixable
-inner join seen on seen.discrepancy_id = fixable.discrepancy_id and seen.status = 'open'
-inner join seen_since on seen_since.reconciliation = seen.reconciliation and seen_since.opened_in_run = seen.opened_in_run
-anti join written on written.idempotency_key = fixable.idempotency_key
-where times_seen >= fixable.least_runs
+inner join {{ ref('responses') }} as responses on responses.discrepancy_id = fixable.discrepancy_id
+inner join seen_since on seen_since.reconciliation = fixable.reconciliation and seen_since.opened_in_run = fixable.opened_in_run
+anti join written on written.idempotency_key = responses.idempotency_key
+where times_seen >= responses.least_runs

@@ -42,6 +42,20 @@ totals as (
 
 ),
 
+waves as (
+
+    select reconciliation, count(*) filter (is_wave is not false) as kinds, bool_or(is_wave is null) as are_unknown
+    from {{ ref('waves') }}
+    group by reconciliation
+
+),
+
+of_waves as (
+
+    select reconciliation, count(*) as writes from planned where is_of_a_wave group by reconciliation
+
+),
+
 looked_at as (
 
     select
@@ -51,13 +65,13 @@ looked_at as (
     from {{ ref('verdicts') }}
     union all
     select
-        reconciliation, '', 'no_wave', count(*) filter (is_wave is not false) as observed, 0, true,
+        waves.reconciliation, '', 'no_wave', waves.kinds + coalesce(of_waves.writes, 0), 0, true,
         case
-            when bool_or(is_wave is null) then 'there are too few runs to tell a wave by'
-            else format('{} kinds came as a wave', observed)
-        end
-    from {{ ref('waves') }}
-    group by reconciliation
+            when waves.are_unknown then 'there are too few runs to tell a wave by'
+            else format('{} kinds came as a wave', waves.kinds)
+        end || coalesce(format(', and {} planned writes came as one before, or when nobody could tell', of_waves.writes), '')
+    from waves
+    left join of_waves on of_waves.reconciliation = waves.reconciliation
     union all
     select
         reconciliation, policy, 'no_more_rows_than_allowed', planned, most_rows, false,

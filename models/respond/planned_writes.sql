@@ -39,9 +39,15 @@ select
     fixable.field,
     fixable.left_value,
     fixable.right_value,
+    listing.run_id is not null and listing.has_wave is not false as is_of_a_wave,
     least(fixable.runs_seen, seen_since.runs) as times_seen
 from fixable
 inner join {{ ref('responses') }} as responses on responses.discrepancy_id = fixable.discrepancy_id
 inner join seen_since on seen_since.reconciliation = fixable.reconciliation and seen_since.opened_in_run = fixable.opened_in_run
+-- The run that listed it, where that was an earlier one: what came as a wave is no safer a night later.
+left join {{ source('published_marts', 'runs') }} as listing
+    on listing.reconciliation = fixable.reconciliation
+    and listing.run_id = fixable.listed_in_run
+    and listing.run_id != fixable.last_seen_run
 anti join written on written.idempotency_key = responses.idempotency_key
 where times_seen >= responses.least_runs

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +49,7 @@ class Project:
     history: dict[str, Model]  # relation in `published` → the model whose copy it is
     systems: dict[Table, list[str]]  # → columns an export must have
     seeds: dict[str, tuple[str, Path, dict[str, str]]]  # name → relation, CSV, column types
+    assertions: dict[str, str]  # singular dbt test → its SQL
     gates: list[str]  # check names that have a dbt test
     before: dict[str, tuple[str, str]]  # relation as a pair's last trusted run left it → the pair, the relation it was then
 
@@ -99,6 +100,11 @@ def project() -> Project:
             )
             for node in nodes.values()
             if node["resource_type"] == "seed"
+        },
+        assertions={
+            node["name"]: node["compiled_code"]
+            for node in nodes.values()
+            if node["resource_type"] == "test" and not node.get("test_metadata")
         },
         gates=[
             node["test_metadata"]["kwargs"]["check_name"]
@@ -178,6 +184,7 @@ class Engine:
         skip: Iterable[Table] = (),
         started_at: str | datetime | None = None,
         publish: bool = True,
+        leave_out: Collection[str] = (),
         **systems: Mapping[str, Sequence[Row]],
     ) -> None:
         """One run. `systems` are crm={"customers": [row, …], "deals": […]} and billing={…}; a table left out is empty.
@@ -185,6 +192,7 @@ class Engine:
         `evidence` overrides columns of pulls.tables, by (system, table): {("crm", "deals"): {"end_seen": False}}.
         `gates` overrides whether a check's test is in force; None: there is no such test. `skip` are tables that never
         arrived. With publish=False the run is one that was killed: its tables stand in `warehouse`, and no more.
+        `leave_out` are models that nothing else reads, by name: a run of few is a faster one.
         """
         self._run("truncate snapshot.pulls.runs; truncate snapshot.pulls.tables; truncate snapshot.pulls.gates")
         for (system, table), columns in project().systems.items():
@@ -200,13 +208,8 @@ class Engine:
         # As profiles.yml has it; and a prepared plan would keep the least and greatest values of the night it was made in.
         self._run(f"set disabled_optimizers = 'common_subplan{', statistics_propagation' if self.made else ''}'")
         for model in project().models:
-            sql = model.sql
-            if model.columns:  # the contract's order wins, as dbt has it
-                sql = f"select {', '.join(model.columns)} from ({sql}\n)"
-            if model.name == "pairs" and self.thresholds:
-                replaced = ", ".join(f"{value}::double as {name}" for name, value in self.thresholds.items())
-                sql = f"select * replace ({replaced}) from ({sql}\n)"
-            self._make(model.relation, sql, model.kind)
+            if model.name not in leave_out:
+                self._make(model.relation, self._sql(model), model.kind)
             for before, (_, relation) in project().before.items():
                 if relation == model.relation and before not in self.made:
                     self._run(f"create table if not exists {before} as from {relation} where false")
@@ -217,6 +220,12 @@ class Engine:
             for before, (pair, relation) in project().before.items():
                 if pair in trusted:
                     self._make(before, f"from {relation}")
+
+    def make_again(self, *models: str) -> None:
+        """The last run's models of these names, of what the tables hold by now: the same night with other seeds."""
+        for model in project().models:
+            if model.name in models:
+                self._make(model.relation, self._sql(model), model.kind)
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Rows as dicts. Names: warehouse.marts.…, snapshot.compare.…, snapshot.trust.…"""
@@ -230,6 +239,15 @@ class Engine:
             f"{check['reconciliation']}, {check['side']}, {check['check_name']}: {check['explanation']}"
             for check in self.rows("from snapshot.trust.checks where not passed order by all")
         ]
+
+    def _sql(self, model: Model) -> str:
+        sql = model.sql
+        if model.columns:  # the contract's order wins, as dbt has it
+            sql = f"select {', '.join(model.columns)} from ({sql}\n)"
+        if model.name == "pairs" and self.thresholds:
+            replaced = ", ".join(f"{value}::double as {name}" for name, value in self.thresholds.items())
+            sql = f"select * replace ({replaced}) from ({sql}\n)"
+        return sql
 
     def _land(self, relation: str, given: pyarrow.Table) -> None:
         if self.landed.get(relation) == given.schema:

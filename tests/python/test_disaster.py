@@ -1,0 +1,183 @@
+"""The disaster: half of a side vanishes, in every way that FAULTS.md D names, with every fix switched on. Nothing of it is ever written.
+
+The pull's own evidence says each time that all was read: what stops it is plausibility, the caps, the wave, and what was planned before.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from disasters import SWITCHES, Disaster, Past, Tables, disasters, is_drift, policies, world
+from engine import Engine, project
+
+FIRST_NIGHT = datetime(2026, 3, 3, 3, tzinfo=UTC)
+DEPTHS = (0, 1, 3, 10)  # trusted nights before it
+NIGHTS_A_DEPTH = 21
+RESPOND = ("kinds", "intended_writes", "responses", "planned_writes", "fix_breakers", "fix_plan")
+NO_WRITE_READS = {
+    "candidate_keys", "counted_slices", "decision_status", "discrepancies", "drift_daily", "drift_slices", "fix_log", "news", "quarantine",
+    "side_counts", "slice_populations", "sliced_news", "sync_lag", "trust_checks", "unmapped_words", "unreconcilable", "values_at_risk",
+}  # fmt: skip
+RAISED = {"most_rows": 10_000, "most_share": 1}
+
+
+class Guard(NamedTuple):
+    """What is left to stop a plan where people have let go of the rest."""
+
+    name: str
+    caps: dict
+    planned_before: int  # by an earlier run, and let through
+
+
+CAPS = Guard("caps", {}, 10_000)
+FIRST_PLAN = Guard("more than before", RAISED, 0)
+WAVE = Guard("nothing but trust and the wave", RAISED, 10_000)
+
+
+class Nights:
+    """An engine in which trusted nights pass, and in which the next one is played in many ways."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.passed, self.switches = engine, 0, count()
+        self.try_out(world(0))
+
+    def tables(self) -> Tables:
+        return world(self.passed)
+
+    def as_of(self) -> datetime:
+        return FIRST_NIGHT + timedelta(days=self.passed)
+
+    def try_out(self, tables: Tables) -> None:
+        """As the next night, and yet it stays the next."""
+        self.engine.night(self.as_of(), publish=False, leave_out=NO_WRITE_READS, **tables)
+
+    def let_pass(self, tables: Tables) -> None:
+        self.engine.night(self.as_of(), **tables)
+        self.passed += 1
+
+    def pass_until(self, depth: int) -> None:
+        while self.passed < depth:
+            self.let_pass(self.tables())
+            assert not self.engine.refusals()
+
+    def written(self, guard: Guard, switches: tuple[str, str, str]) -> list[dict]:
+        """What nothing stops of the last night's plan, under these policies."""
+        self.engine.seed("response_policies", policies(*switches, **guard.caps))
+        self.engine.connection.execute("update published.marts.runs set fixes_planned = ?", [guard.planned_before])
+        for model in project().models:
+            if model.name in RESPOND:
+                self.engine.connection.execute(f"create or replace {model.kind} {model.relation} as {model.sql}")
+        return self.engine.rows("from warehouse.marts.fix_plan where not is_stopped")
+
+    def planned(self) -> int:
+        return self.engine.rows("select count(*) as planned from warehouse.marts.fix_plan")[0]["planned"]
+
+    def hold(self, disaster: Disaster, guards: Iterable[Guard], reached: Counter | None = None) -> None:
+        """Fails where any guard, alone, lets a write through that comes of the disaster."""
+        for guard in guards:
+            switches = SWITCHES[next(self.switches) % len(SWITCHES)]
+            struck = disaster.numbers()
+            through = [row for row in self.written(guard, switches) if int(row["record_key"][-4:]) in struck and not is_drift(row)]
+            assert not through, (disaster, guard.name, switches, self.passed, through[:3])
+            if reached is not None:
+                reached[guard.name, "stopped" if self.planned() else "nothing planned"] += 1
+
+
+@pytest.fixture(scope="module")
+def nights() -> Iterator[Nights]:
+    with Engine() as engine:
+        yield Nights(engine)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_nothing_of_a_disaster_is_written(nights, depth):
+    """126 variants a depth: as many disasters as there are nights, under each guard alone, twice with other fixes switched on."""
+    nights.pass_until(depth)
+    reached = Counter()
+    start = DEPTHS.index(depth) * NIGHTS_A_DEPTH
+    for disaster in disasters()[start : start + NIGHTS_A_DEPTH]:
+        nights.try_out(disaster.strike(nights.tables()))
+        nights.hold(disaster, (CAPS, FIRST_PLAN, WAVE) * 2, reached)
+    assert all(reached[guard.name, "stopped"] > NIGHTS_A_DEPTH / 2 for guard in (CAPS, FIRST_PLAN, WAVE)), reached
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_nothing_of_any_disaster_is_written(depth):
+    with Engine() as engine:
+        nights = Nights(engine)
+        nights.pass_until(depth)
+        for disaster in disasters():
+            nights.try_out(disaster.strike(nights.tables()))
+            nights.hold(disaster, (CAPS, FIRST_PLAN, WAVE) * 4)
+
+
+def test_what_drifts_by_the_way_is_written(nights):
+    """The guards do not stop everything, or the disasters would show nothing."""
+    nights.pass_until(10)
+    nights.try_out(nights.tables())
+    assert any(nights.written(WAVE, switches) for switches in SWITCHES)
+    assert all(is_drift(row) for switches in SWITCHES for row in nights.written(WAVE, switches))
+
+
+LASTING = [
+    Disaster("vanish", ("crm", "customers"), "", "19 %"),
+    Disaster("vanish", ("billing", "subscriptions"), "", "a wave", "by prefix"),
+    Disaster("lose a column", ("crm", "customers"), "status", "a wave"),
+    Disaster("change a column", ("crm", "deals"), "amount", "19 %", "the last pages"),
+]
+
+
+@pytest.mark.parametrize("disaster", LASTING, ids=str)
+def test_a_wave_is_no_safer_a_night_later(nights, disaster):
+    """The second night lists nothing new, and a count of what is new no longer tells the wave."""
+    nights.pass_until(10)
+    past, passed = Past(nights.engine), nights.passed
+    for _ in range(3):
+        nights.let_pass(disaster.strike(nights.tables()))
+        assert not nights.engine.refusals()
+        nights.hold(disaster, (CAPS, WAVE))
+        assert nights.planned()
+    past.come_back()
+    nights.passed = passed
+
+
+@pytest.mark.parametrize(("left", "trusted_nights"), [(0.79, 0), (0.81, 1), (0.9, 3)], ids=str)
+def test_what_erodes_night_by_night_is_not_written(nights, left, trusted_nights):
+    nights.pass_until(10)
+    past, passed = Past(nights.engine), nights.passed
+    trusted = 0
+    for night in range(1, 5):
+        tables = nights.tables()
+        kept = tables["billing"]["subscriptions"]
+        tables["billing"]["subscriptions"] = kept[: round(len(kept) * left**night)]
+        nights.let_pass(tables)
+        trusted += not nights.engine.refusals()
+        nights.hold(Disaster("vanish", ("billing", "subscriptions"), "", "all"), (CAPS, WAVE))
+    assert trusted == trusted_nights
+    past.come_back()
+    nights.passed = passed
+
+
+def test_a_half_that_somebody_accepted_by_mistake_is_not_written(nights):
+    """Who accepts the counts says that the records are gone, and not that they be deleted on the other side."""
+    nights.pass_until(10)
+    past, passed = Past(nights.engine), nights.passed
+    disaster = Disaster("vanish", ("crm", "customers"), "", "a third")
+    nights.let_pass(disaster.strike(nights.tables()))
+    refused = nights.engine.rows("from snapshot.trust.checks where not passed")
+    assert refused and all(check["can_be_accepted"] for check in refused)
+    told = {"reason": "they left", "accepted_by": "Ana", "accepted_at": nights.as_of()}
+    accepted = [{name: check[name] for name in ("reconciliation", "run_id", "side", "check_name", "observed")} | told for check in refused]
+    nights.engine.seed("accepted_counts", accepted)
+    for _ in range(3):
+        nights.let_pass(disaster.strike(nights.tables()))
+        assert not nights.engine.refusals()
+        nights.hold(disaster, (CAPS, FIRST_PLAN, WAVE))
+        assert nights.planned()
+    nights.engine.seed("accepted_counts")
+    past.come_back()
+    nights.passed = passed

@@ -18,7 +18,19 @@ TABLES = {
     ("billing", "subscriptions"): ("contract_number", {"status": "canceled", "plan": None, "amount_minor": None, "interval": None}),
 }
 OTHER_VALUE = {"email": "wrong@example.org", "country": "FR", "plan": "basic", "amount": "99.00", "amount_minor": "9900"}
-SHARES = {"all": 1, "all but one in twenty": 0.95, "79 %": 0.79, "half": 0.5, "a third": 0.33, "21 %": 0.21, "19 %": 0.19, "a wave": 0.08}
+SHARES = {
+    "all": 1,
+    "all but one in twenty": 0.95,
+    "79 %": 0.79,
+    "half": 0.5,
+    "a third": 0.33,
+    "21 %": 0.21,
+    "19 %": 0.19,
+    "15 %": 0.15,
+    "11 %": 0.11,
+    "a wave": 0.08,
+    "5 %": 0.05,
+}
 ORDERS = {
     "by hash": lambda number: hashlib.md5(str(number).encode(), usedforsecurity=False).digest(),
     "by prefix": lambda number: number,

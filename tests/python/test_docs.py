@@ -14,7 +14,9 @@ from engine import Engine
 
 DOCS = ROOT / "docs"
 JUDGEMENT = (DOCS / "judgement.md").read_text()
-OF_THE_WAREHOUSE = [DOCS / "judgement.md", DOCS / "tables.md", *sorted(DOCS.glob("buckets/*.md")), *sorted(DOCS.glob("causes/*.md"))]
+OF_THE_WAREHOUSE = [
+    *(DOCS / f"{page}.md" for page in ("judgement", "response", "tables")), *sorted(DOCS.glob("buckets/*.md")), *sorted(DOCS.glob("causes/*.md"))
+]  # fmt: skip
 CAUSES = sorted(path.stem for path in DOCS.glob("causes/*.md"))
 QUERIES = [
     pytest.param(query, id=f"{path.relative_to(DOCS)}-{number}")
@@ -73,6 +75,11 @@ def judged(tmp_path_factory) -> Iterator[Engine]:
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_documented_query_runs(judged, query):
     judged.rows(query)
+
+
+def test_the_query_of_kinds_is_the_analysis():
+    _, analysis = (ROOT / "analyses/kinds_by_how_people_decided.sql").read_text().split("\nwith\n")
+    assert re.sub(r"{{ ref\('(\w+)'\) }}", r"marts.\1", analysis) in (DOCS / "response.md").read_text()
 
 
 @pytest.mark.parametrize("page", CAUSES)

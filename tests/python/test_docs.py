@@ -14,9 +14,8 @@ from engine import Engine
 
 DOCS = ROOT / "docs"
 JUDGEMENT = (DOCS / "judgement.md").read_text()
-OF_THE_WAREHOUSE = [
-    *(DOCS / f"{page}.md" for page in ("judgement", "response", "tables")), *sorted(DOCS.glob("buckets/*.md")), *sorted(DOCS.glob("causes/*.md"))
-]  # fmt: skip
+PAGES = [DOCS / f"{page}.md" for page in ("judgement", "response", "tables")]
+OF_THE_WAREHOUSE = [*PAGES, *sorted(DOCS.glob("buckets/*.md")), *sorted(DOCS.glob("causes/*.md"))]
 CAUSES = sorted(path.stem for path in DOCS.glob("causes/*.md"))
 QUERIES = [
     pytest.param(query, id=f"{path.relative_to(DOCS)}-{number}")

@@ -58,6 +58,10 @@ class Disaster(NamedTuple):
                 tables[system][table] = [row for each in tables[system][table] for row in self.become(each, struck)]
         return tables
 
+    def has_struck(self, row: Row) -> bool:
+        """Whether a row of a plan is of a record that was struck."""
+        return int(row["record_key"][-4:]) in self.numbers()
+
     def become(self, row: dict, struck: set[int]) -> list[dict]:
         key = TABLES[self.table][0]
         if number_of(row) not in struck:
@@ -89,9 +93,7 @@ def disasters() -> list[Disaster]:
 
 # What every kind of difference could be fixed by, in both directions, whether its cause is known or not.
 FIELDS = {"customers": ("status", "email", "country"), "contracts": ("status", "plan", "amount", "currency", "interval", "starts_on")}
-SWITCHES = [
-    (written, one_sided, ending) for written in ("crm", "billing") for one_sided in ("remove", "delete") for ending in ("end", "update")
-]
+FIXES = [(one_sided, ending) for one_sided in ("end", "delete") for ending in ("end", "update")]
 
 
 def policies(written: str, one_sided: str, ending: str, **caps: float | None) -> list[Row]:
@@ -102,7 +104,7 @@ def policies(written: str, one_sided: str, ending: str, **caps: float | None) ->
     for pair, fields in FIELDS.items():
         for cause in (None, "unknown"):
             for bucket, holding in (("left_only", "crm"), ("right_only", "billing")):
-                operation = "create" if holding != written else {"remove": "end", "delete": "delete"}[one_sided]
+                operation = "create" if holding != written else one_sided
                 told.append(said | {"reconciliation": pair, "bucket": bucket, "cause": cause, "operation": operation})
             for field in fields:
                 operation = ending if field == "status" else "update"

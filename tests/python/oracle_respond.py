@@ -6,6 +6,7 @@ What was seen and judged of a difference is given; owner, decision, response, wh
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
@@ -144,7 +145,10 @@ class Responder:
             table = TABLES.get((row["reconciliation"], target), "subscriptions")
             to_value = self.words.get((target, table, status))
         elif operation == "update":
-            to_value = row[f"{source}_compared" if row["field"] == "amount" else f"{source}_value"]
+            to_value = row[f"{source}_value"]
+            if row["field"] == "amount":
+                compared = row[f"{source}_compared"]
+                to_value = compared and f"{Decimal(compared).normalize():f}"
         against = {
             f"its cause is: {row['cause']}": row["cause"] in UNCLEAR,
             f"it may be the same record as {row['candidate_key']}": row["candidate_key"] is not None,

@@ -7,15 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from disasters import SWITCHES, Disaster, Past, Tables, disasters, is_drift, policies, world
+import recording
+from disasters import FIXES, Disaster, Past, Tables, disasters, is_drift, policies, world
 from engine import Engine, project
+from rich.console import Console
+
+from pipelines.failures import NotTrustworthy
+from pipelines.fix import apply as applying
+from pipelines.progress import Plain
 
 FIRST_NIGHT = datetime(2026, 3, 3, 3, tzinfo=UTC)
 DEPTHS = (0, 1, 3, 10)  # trusted nights before it
 NIGHTS_A_DEPTH = 21
+VARIANTS_A_NIGHT = 6  # three guards, and either system written
 RESPOND = ("kinds", "intended_writes", "responses", "planned_writes", "fix_breakers", "fix_plan")
 NO_WRITE_READS = {
     "candidate_keys", "counted_slices", "decision_status", "discrepancies", "drift_daily", "drift_slices", "fix_log", "news", "quarantine",
@@ -35,13 +43,15 @@ class Guard(NamedTuple):
 CAPS = Guard("caps", {}, 10_000)
 FIRST_PLAN = Guard("more than before", RAISED, 0)
 WAVE = Guard("nothing but trust and the wave", RAISED, 10_000)
+GUARDS = (CAPS, FIRST_PLAN, WAVE)
 
 
 class Nights:
     """An engine in which trusted nights pass, and in which the next one is played in many ways."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.passed, self.switches = engine, 0, count()
+    def __init__(self, engine: Engine, state: Path, server: recording.Recording):
+        self.engine, self.state, self.server = engine, state, server
+        self.passed, self.turn = 0, count()
         self.try_out(world(0))
 
     def tables(self) -> Tables:
@@ -75,52 +85,74 @@ class Nights:
     def planned(self) -> int:
         return self.engine.rows("select count(*) as planned from warehouse.marts.fix_plan")[0]["planned"]
 
-    def hold(self, disaster: Disaster, guards: Iterable[Guard], reached: Counter | None = None) -> None:
-        """Fails where any guard, alone, lets a write through that comes of the disaster."""
-        for guard in guards:
-            switches = SWITCHES[next(self.switches) % len(SWITCHES)]
-            struck = disaster.numbers()
-            through = [row for row in self.written(guard, switches) if int(row["record_key"][-4:]) in struck and not is_drift(row)]
-            assert not through, (disaster, guard.name, switches, self.passed, through[:3])
-            if reached is not None:
-                reached[guard.name, "stopped" if self.planned() else "nothing planned"] += 1
+    def hold(self, disaster: Disaster, guards: Iterable[Guard] = GUARDS, reached: Counter | None = None) -> None:
+        """Fails where any guard, alone, lets a write through that comes of the disaster, whichever system is written."""
+        reached = Counter() if reached is None else reached
+        fixes = FIXES[next(self.turn) % len(FIXES)]
+        for switches in (("crm", *fixes), ("billing", *fixes)):
+            for guard in guards:
+                through = [row for row in self.written(guard, switches) if disaster.has_struck(row) and not is_drift(row)]
+                assert not through, (disaster, guard.name, switches, self.passed, through[:3])
+                if not self.planned():  # nor under any other guard: they stop, and plan nothing
+                    reached["nothing planned"] += len(guards)
+                    break
+                self.apply()
+                reached[guard.name] += 1
+
+    def apply(self) -> None:
+        """The plan, stopped as it is, through the command's own path to the server. What drifted by the way may be written."""
+        if self.engine.rows("from warehouse.marts.fix_plan where not is_stopped"):
+            return
+        self.engine.connection.execute(f"attach '{self.state}/warehouse.duckdb' as state; create schema if not exists state.marts")
+        for table, database in {"runs": "warehouse", "fix_plan": "warehouse", "fix_breakers": "warehouse", "fix_log": "published"}.items():
+            self.engine.connection.execute(f"create or replace table state.marts.{table} as from {database}.marts.{table}")
+        self.engine.connection.execute("detach state")
+        with pytest.raises(NotTrustworthy, match="is stopped by"):
+            applying.apply(Plain(Console(quiet=True)))
+        assert not self.server.requests
 
 
 @pytest.fixture(scope="module")
-def nights() -> Iterator[Nights]:
-    with Engine() as engine:
-        yield Nights(engine)
+def nights(tmp_path_factory) -> Iterator[Nights]:
+    recording.use_recording_target()
+    state = tmp_path_factory.mktemp("state")
+    with Engine() as engine, recording.Recording({}) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in (server.environment | {"TALLYSTICK_STATE": str(state)}).items():
+            patch.setenv(name, value)
+        patch.setattr(applying, "look", lambda *_: pytest.fail("it read again what it may not write"))
+        yield Nights(engine, state, server)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_nothing_of_a_disaster_is_written(nights, depth):
-    """126 variants a depth: as many disasters as there are nights, under each guard alone, twice with other fixes switched on."""
-    nights.pass_until(depth)
-    reached = Counter()
     start = DEPTHS.index(depth) * NIGHTS_A_DEPTH
-    for disaster in disasters()[start : start + NIGHTS_A_DEPTH]:
-        nights.try_out(disaster.strike(nights.tables()))
-        nights.hold(disaster, (CAPS, FIRST_PLAN, WAVE) * 2, reached)
-    assert all(reached[guard.name, "stopped"] >= 8 for guard in (CAPS, FIRST_PLAN, WAVE)), reached
+    reached = play(nights, depth, disasters()[start : start + NIGHTS_A_DEPTH])
+    assert reached.total() == NIGHTS_A_DEPTH * VARIANTS_A_NIGHT
+    assert all(reached[guard.name] >= 8 for guard in GUARDS), reached
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_nothing_of_any_disaster_is_written(depth):
-    with Engine() as engine:
-        nights = Nights(engine)
-        nights.pass_until(depth)
-        for disaster in disasters():
-            nights.try_out(disaster.strike(nights.tables()))
-            nights.hold(disaster, (CAPS, FIRST_PLAN, WAVE) * 4)
+def test_nothing_of_any_disaster_is_written(nights, depth):
+    play(nights, depth, disasters())
+
+
+def play(nights: Nights, depth: int, chosen: Iterable[Disaster]) -> Counter:
+    nights.pass_until(depth)
+    reached = Counter()
+    for disaster in chosen:
+        nights.try_out(disaster.strike(nights.tables()))
+        nights.hold(disaster, reached=reached)
+    assert not nights.server.requests
+    return reached
 
 
 def test_what_drifts_by_the_way_is_written(nights):
     """The guards do not stop everything, or the disasters would show nothing."""
     nights.pass_until(10)
     nights.try_out(nights.tables())
-    assert any(nights.written(WAVE, switches) for switches in SWITCHES)
-    assert all(is_drift(row) for switches in SWITCHES for row in nights.written(WAVE, switches))
+    written = [row for fixes in FIXES for system in ("crm", "billing") for row in nights.written(WAVE, (system, *fixes))]
+    assert written and all(is_drift(row) for row in written)
 
 
 LASTING = [
@@ -139,8 +171,9 @@ def test_a_wave_is_no_safer_a_night_later(nights, disaster):
     for _ in range(3):
         nights.let_pass(disaster.strike(nights.tables()))
         assert not nights.engine.refusals()
-        nights.hold(disaster, (CAPS, WAVE))
-        assert nights.planned()
+        reached = Counter()
+        nights.hold(disaster, (CAPS, WAVE), reached)
+        assert all(reached[guard.name] for guard in (CAPS, WAVE))
     past.come_back()
     nights.passed = passed
 
@@ -176,8 +209,9 @@ def test_a_half_that_somebody_accepted_by_mistake_is_not_written(nights):
     for _ in range(3):
         nights.let_pass(disaster.strike(nights.tables()))
         assert not nights.engine.refusals()
-        nights.hold(disaster, (CAPS, FIRST_PLAN, WAVE))
-        assert nights.planned()
+        reached = Counter()
+        nights.hold(disaster, reached=reached)
+        assert all(reached[guard.name] for guard in GUARDS)
     nights.engine.seed("accepted_counts")
     past.come_back()
     nights.passed = passed

@@ -95,6 +95,9 @@ def test_the_samples_44_are_read_by_a_person_fixed_once_and_verified(tmp_path, p
         assert "every_pair_is_trusted" in refused.out
         here.billing.tables[STRIPE.agreements] = whole
 
+        told = here.trusted(day=5)
+        assert "no_wave: " in told.out, "what the first night listed nobody could tell from a wave: it is asked for again"
+        here.run("accept-plan", "--reason", "as read yesterday", "--by", "Ana", day=5)
         here.trusted(day=5)
         shown = here.run("fix", day=5)
         assert (shown.code, here.written()) == (0, [])

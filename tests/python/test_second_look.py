@@ -1,6 +1,9 @@
 """The second look: both systems' records of a plan, read again and laid side by side by the pairs' own models."""
 
 import csv
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -211,3 +214,53 @@ def test_the_command_reads_again_writes_and_tells(yesterday):
         assert connection.execute("select outcome, count(*) from marts.fix_log group by all order by all").fetchall() == [
             ("dropped", 1), ("written", 1),
         ]  # fmt: skip
+
+
+@pytest.fixture
+def in_sqlite(yesterday, tmp_path) -> dict[str, str]:
+    """The CRM as a database that is read and written, and counts what is written; the command's environment."""
+    database = tmp_path / "crm.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for table, columns in settings.needed_columns("crm").items():
+            connection.execute(f"create table {table} ({', '.join(f'{column} text' for column in columns)})")
+            with (yesterday.crm / f"{table}.csv").open(newline="") as exported:
+                rows = [tuple(row[column] for column in columns) for row in csv.DictReader(exported)]
+            connection.executemany(f"insert into {table} values ({', '.join('?' * len(columns))})", rows)
+        connection.execute("create table writes (customer_number text)")
+        connection.execute("create trigger counted after update on customers begin insert into writes values (new.customer_number); end")
+    system = {"CONNECTOR": "sql", "CREDENTIALS": f"sqlite:///{database}"}
+    return {f"{section}__CRM__{name}": value for section in ("SOURCES", "TARGETS") for name, value in system.items()}
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(("writes", "seconds"), [(0, 1), (0, 3), (1, 0), (2, 0.01), (4, 0.05), (8, 0), (8, 0.2)])
+def test_the_command_killed_at_any_time_writes_each_once(yesterday, in_sqlite, writes, seconds):
+    """So long after so many writes: wherever that falls."""
+    stale = yesterday.query(
+        """
+        select record_key, left_value, right_value from marts.discrepancies
+        where reconciliation = 'customers' and field = 'status' and status = 'open' and left_value = 'churned' order by record_key limit 8
+        """
+    )
+    keys = [key for key, *_ in stale]
+    rows = [plans.write("crm", "update", key, "status", from_value=left, to_value="active", left_value=left, right_value=right)
+            for key, left, right in stale]  # fmt: skip
+    plans.plan(yesterday.warehouse, rows)
+    process = yesterday.start("fix", "--apply", **in_sqlite)
+    database = in_sqlite["TARGETS__CRM__CREDENTIALS"].removeprefix("sqlite:///")
+    while process.poll() is None and len(written_to(database)) < writes:
+        time.sleep(0.001)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+    ran = yesterday.run("fix", "--apply", **in_sqlite)
+    assert ran.code == 0, ran.err
+    assert sorted(written_to(database)) == sorted(keys)
+    assert yesterday.query("select record_key, attempt, outcome from marts.fix_log order by record_key") == [
+        (key, 1, "written") for key in sorted(keys)
+    ]
+
+
+def written_to(database: str) -> list[str]:
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        return [key for (key,) in connection.execute("select customer_number from writes")]

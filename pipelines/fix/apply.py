@@ -12,7 +12,8 @@ from pipelines.failures import Failure, TargetFailed, first_line
 from pipelines.fix.journal import Journal
 from pipelines.fix.log import publish_log
 from pipelines.fix.plan import Plan, last_plan
-from pipelines.fix.second_look import Looked, look_again
+from pipelines.fix.second_look import look_again
+from pipelines.fix.standing import Looked
 from pipelines.progress import Progress
 from pipelines.run import Builder, locked, prepare, published
 from pipelines.show import plain

@@ -101,5 +101,5 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise Failure(
                 f"{self.file}, the journal of what was written, can't be used: {error}",
-                "No further request was sent and it was left as it is; put a backup in its place and run the command again.",
+                "No further request was sent and it was left as it is; mend it, or put a backup in its place, and run the command again.",
             ) from error

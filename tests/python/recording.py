@@ -130,7 +130,7 @@ def use_recording_target() -> None:
 
 def look_at(url: str) -> Callable:
     """In place of the second look, which takes dbt five seconds: what the server holds now, told as second_look.py would."""
-    from pipelines.fix.second_look import Looked
+    from pipelines.fix.standing import Looked
 
     def look(state, lock, writes, progress):
         with urlopen(url) as answer:  # noqa: S310

@@ -163,6 +163,23 @@ def test_no_answer_ends_in_3_and_the_next_apply_looks_what_became_of_it(planned,
     assert planned.server.records["C-2"]["status"] == "churned"
 
 
+def test_after_a_fault_of_our_own_nothing_more_is_sent_and_the_next_apply_looks(planned, monkeypatch):
+    sent = WritingApi.ask
+
+    def faulty(self, method, path, *arguments, **request):
+        answer = sent(self, method, path, *arguments, **request)
+        return {}["no such field"] if path.endswith("C-2") else answer
+
+    monkeypatch.setattr(WritingApi, "ask", faulty)
+    with pytest.raises(KeyError):
+        planned.apply()
+    assert planned.log() == [("C-1", 1, "written"), ("C-2", 1, "unknown")]
+    monkeypatch.setattr(WritingApi, "ask", sent)
+    planned.apply()
+    assert planned.server.writes() == [("PUT", key) for key in KEYS]
+    assert planned.log() == [(key, 1, "written") for key in KEYS]
+
+
 def test_a_create_without_an_answer_is_never_sent_twice(planned):
     planned.plan(plans.write("crm", "create", "C-9"), ended("C-1"))
     planned.server.answers = {2: 500}

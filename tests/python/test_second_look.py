@@ -15,7 +15,8 @@ from rich.console import Console
 from pipelines import settings
 from pipelines.failures import SourceFailed
 from pipelines.fix.apply import look
-from pipelines.fix.second_look import Looked, only
+from pipelines.fix.second_look import only
+from pipelines.fix.standing import Looked
 from pipelines.progress import Plain
 from pipelines.run import locked
 

@@ -225,7 +225,7 @@ def what_started(waves: list[dict]) -> Group:
 
 
 def kinds_table(heading: str, kinds: list[dict]) -> Group:
-    table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "set apart", "new", "oldest"))
+    table = plain_table("pair", "bucket", "what it means", numbers=("open", "in flight", "apart", "new", "oldest"))
     for kind in kinds[:KINDS_SHOWN]:
         table.add_row(
             kind["reconciliation"],

@@ -145,4 +145,4 @@ class Past:
 
     def come_back(self) -> None:
         for relation, kept in self.tables.items():  # noqa: B007 - DuckDB finds `kept` by its name
-            self.engine.connection.execute(f"create or replace table {relation} as from kept")
+            self.engine.connection.execute(f"truncate {relation}; insert into {relation} from kept")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -184,7 +184,6 @@ class Engine:
         skip: Iterable[Table] = (),
         started_at: str | datetime | None = None,
         publish: bool = True,
-        leave_out: Collection[str] = (),
         **systems: Mapping[str, Sequence[Row]],
     ) -> None:
         """One run. `systems` are crm={"customers": [row, …], "deals": […]} and billing={…}; a table left out is empty.
@@ -192,7 +191,6 @@ class Engine:
         `evidence` overrides columns of pulls.tables, by (system, table): {("crm", "deals"): {"end_seen": False}}.
         `gates` overrides whether a check's test is in force; None: there is no such test. `skip` are tables that never
         arrived. With publish=False the run is one that was killed: its tables stand in `warehouse`, and no more.
-        `leave_out` are models that nothing else reads, by name: a run of few is a faster one.
         """
         self._run("truncate snapshot.pulls.runs; truncate snapshot.pulls.tables; truncate snapshot.pulls.gates")
         for (system, table), columns in project().systems.items():
@@ -208,8 +206,7 @@ class Engine:
         # As profiles.yml has it; and a prepared plan would keep the least and greatest values of the night it was made in.
         self._run(f"set disabled_optimizers = 'common_subplan{', statistics_propagation' if self.made else ''}'")
         for model in project().models:
-            if model.name not in leave_out:
-                self._make(model.relation, self._sql(model), model.kind)
+            self._make(model.relation, self._sql(model), model.kind)
             for before, (_, relation) in project().before.items():
                 if relation == model.relation and before not in self.made:
                     self._run(f"create table if not exists {before} as from {relation} where false")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import recording
 from disasters import FIXES, Disaster, Past, Tables, disasters, is_drift, policies, world
-from engine import Engine, project
+from engine import Engine
 from rich.console import Console
 
 from pipelines.failures import NotTrustworthy
@@ -25,10 +25,6 @@ DEPTHS = (0, 1, 3, 10)  # trusted nights before it
 NIGHTS_A_DEPTH = 21
 VARIANTS_A_NIGHT = 6  # three guards, and either system written
 RESPOND = ("kinds", "intended_writes", "responses", "planned_writes", "fix_breakers", "fix_plan")
-NO_WRITE_READS = {
-    "candidate_keys", "counted_slices", "decision_status", "discrepancies", "drift_daily", "drift_slices", "fix_log", "news", "quarantine",
-    "side_counts", "slice_populations", "sliced_news", "sync_lag", "trust_checks", "unmapped_words", "unreconcilable", "values_at_risk",
-}  # fmt: skip
 RAISED = {"most_rows": 10_000, "most_share": 1}
 
 
@@ -62,7 +58,7 @@ class Nights:
 
     def try_out(self, tables: Tables) -> None:
         """As the next night, and yet it stays the next."""
-        self.engine.night(self.as_of(), publish=False, leave_out=NO_WRITE_READS, **tables)
+        self.engine.night(self.as_of(), publish=False, **tables)
 
     def let_pass(self, tables: Tables) -> None:
         self.engine.night(self.as_of(), **tables)
@@ -77,9 +73,7 @@ class Nights:
         """What nothing stops of the last night's plan, under these policies."""
         self.engine.seed("response_policies", policies(*switches, **guard.caps))
         self.engine.connection.execute("update published.marts.runs set fixes_planned = ?", [guard.planned_before])
-        for model in project().models:
-            if model.name in RESPOND:
-                self.engine.connection.execute(f"create or replace {model.kind} {model.relation} as {model.sql}")
+        self.engine.make_again(*RESPOND)
         return self.engine.rows("from warehouse.marts.fix_plan where not is_stopped")
 
     def planned(self) -> int:

@@ -5,6 +5,7 @@ The pull's own evidence says each time that all was read: what stops it is plaus
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -106,15 +107,21 @@ class Nights:
         assert not self.server.requests
 
 
-@pytest.fixture(scope="module")
-def nights(tmp_path_factory) -> Iterator[Nights]:
+@contextmanager
+def played(state: Path) -> Iterator[Nights]:
     recording.use_recording_target()
-    state = tmp_path_factory.mktemp("state")
     with Engine() as engine, recording.Recording({}) as server, pytest.MonkeyPatch.context() as patch:
         for name, value in (server.environment | {"TALLYSTICK_STATE": str(state)}).items():
             patch.setenv(name, value)
         patch.setattr(applying, "look", lambda *_: pytest.fail("it read again what it may not write"))
         yield Nights(engine, state, server)
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory) -> Iterator[Nights]:
+    """Shared by tests that follow each other: the nights only pass."""
+    with played(tmp_path_factory.mktemp("state")) as nights:
+        yield nights
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -127,8 +134,9 @@ def test_nothing_of_a_disaster_is_written(nights, depth):
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_nothing_of_any_disaster_is_written(nights, depth):
-    play(nights, depth, disasters())
+def test_nothing_of_any_disaster_is_written(tmp_path, depth):
+    with played(tmp_path) as nights:
+        play(nights, depth, disasters())
 
 
 def play(nights: Nights, depth: int, chosen: Iterable[Disaster]) -> Counter:

@@ -25,7 +25,7 @@ FIRST_NIGHT = datetime(2026, 3, 3, 3, tzinfo=UTC)
 DEPTHS = (0, 1, 3, 10)  # trusted nights before it
 NIGHTS_A_DEPTH = 21
 VARIANTS_A_NIGHT = 6  # three guards, and either system written
-RESPOND = ("kinds", "intended_writes", "responses", "planned_writes", "fix_breakers", "fix_plan")
+RESPOND = ("kinds", "intended_writes", "responses", "discrepancy_history", "planned_writes", "fix_breakers", "fix_plan")
 RAISED = {"most_rows": 10_000, "most_share": 1}
 
 

@@ -48,7 +48,8 @@ select
     decisions.decided_by,
     decisions.until,
     case
-        when not was_seen then 'in force'
+        -- Of one that is not in the history nobody knows any more what was decided on.
+        when not was_seen then case when decisions.is_pattern then 'in force' else 'values changed' end
         when was_resolved then case when decisions.is_pattern then 'in force' else 'resolved since' end
         when is_same_decision and state_before != 'in force' then state_before
         when (known_left is distinct from left_compared) or (known_right is distinct from right_compared) then 'values changed'

@@ -122,7 +122,7 @@ class Responder:
         if decision is None:
             return None, None, ()
         if line is None:
-            return "in force", decision, compared
+            return ("values changed" if own else "in force"), decision, compared
         if line.is_resolved:
             return ("resolved since" if own else "in force"), decision, compared
         if line.decision == decision:

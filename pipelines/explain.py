@@ -43,6 +43,17 @@ where reconciliation = $pair and $key in (left_key, right_key)
 """
 
 
+DECISIONS = """
+select decisions.*, concat_ws(' ', history.bucket, history.field) as what, history.decision_state
+from marts.decision_status as decisions
+inner join marts.discrepancy_history as history on history.decision_id = decisions.decision_id
+where history.reconciliation = ? and history.record_key = ?
+order by decided_at
+"""
+
+FIXES = "select * from marts.fix_log where reconciliation = ? and record_key = ? order by attempted_at, attempt"
+
+
 def explain(connection: duckdb.DuckDBPyConnection, console: Console, key: str, pair: str | None) -> None:
     """Prints the record that has `key` in each pair, or in `pair`. Raises BadConfiguration where no side has or had it."""
     pairs = rows(connection, TRUSTED_PAIRS, [pair])
@@ -75,12 +86,15 @@ def told(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> Group |
         return None
     left_behind = rows(connection, LEFT_BEHIND, [name, key])
     candidates = rows(connection, CANDIDATES, {"pair": name, "key": key})
+    decisions = mapped(sides["left"], key) + [suggested(found) for found in candidates]
+    decisions += [decided(found) for found in rows(connection, DECISIONS, [name, key])]
     return Group(
         Text(f"{name} {plain(key)} in the trusted run {pair['run_id']}, as of {pair['as_of']:%Y-%m-%d %H:%M} UTC", "bold"),
         beside(pair, sides, {found["field"] for found in current}),
         *section("Differences", [line for found in current for line in difference(found)] or ["none"]),
         *section("Before", [resolved(found) for found in gone] + [value(pair, found) for found in left_behind]),
-        *section("Decisions", mapped(sides["left"], key) + [suggested(found) for found in candidates] or ["none"]),
+        *section("Decisions", decisions or ["none"]),
+        *section("Fixes", [attempted(found) for found in rows(connection, FIXES, [name, key])]),
         Text(),
     )
 
@@ -153,9 +167,14 @@ def difference(found: dict) -> list[str]:
         f"  {plain(found['cause_evidence'])}",
         *([f"  {found['direction']}"] if found["direction"] else []),
         *([f"  last agreed {found['agreed_at']:%Y-%m-%d %H:%M} UTC{agreed_on(found)}"] if found["agreed_at"] else []),
+        f"  {plain(found['owner'] or 'nobody')} decides{due(found)}; {plain(found['response_reason'] or found['response'] or 'report')}",
         f"  first seen {found['first_seen_at']:%Y-%m-%d %H:%M} UTC ({age(found['age_hours'])}), in {found['runs_seen']} runs,"
         f" reopened {found['times_reopened']} times",
     ]
+
+
+def due(found: dict) -> str:
+    return f" by {found['due_at']:%Y-%m-%d}{', which is over' if found['is_overdue'] else ''}" if found["due_at"] else ""
 
 
 def agreed_on(found: dict) -> str:
@@ -185,6 +204,18 @@ def mapped(left: dict | None, key: str) -> list[str]:
 def suggested(found: dict) -> str:
     row = f"; to accept it, add to seeds/key_map.csv: {plain(found['key_map_row'])}" if found["key_map_row"] else ""
     return f"perhaps one record with {plain(found['other_key'])} ({found['rests_on']}, score {found['score']:.2f}){row}"
+
+
+def decided(found: dict) -> str:
+    until = f" until {found['until']}" if found["until"] else ""
+    note = f": {plain(found['note'])}" if found["note"] else ""
+    return f"{found['what']}: {found['decision']} by {plain(found['decided_by'])}{until}, {found['decision_state']}{note}"
+
+
+def attempted(found: dict) -> str:
+    seen = f", {found['verification']} by run {found['verified_in_run']}" if found["verification"] else ""
+    what = f"{found['operation']} {found['field']}".rstrip()
+    return f"{what} in {found['target_system']} {found['attempted_at']:%Y-%m-%d %H:%M} UTC: {found['outcome']}{seen}"
 
 
 def section(heading: str, lines: list[str]) -> list:

@@ -36,7 +36,7 @@ now_quarantined as (
         quarantined.left_value, quarantined.right_value, quarantined.value_at_risk, quarantined.currency,
         quarantined.owner, quarantined.due_at,
         quarantined.response_reason as reason,
-        coalesce(earlier.quarantined_at, this_run.as_of) as quarantined_at,
+        coalesce(earlier.since, this_run.as_of) as since,
         records.left_record,
         records.right_record,
         format('tallystick decide release {} --by "…" --note "…"', quarantined.discrepancy_id) as release_action,
@@ -59,5 +59,5 @@ all_quarantined as (
 
 select
     discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value, value_at_risk, currency, owner, due_at,
-    reason, quarantined_at, left_record, right_record, release_action, run_id
+    reason, since, left_record, right_record, release_action, run_id
 from all_quarantined

@@ -1,5 +1,6 @@
 """`tallystick explain`: what a person reads about one record."""
 
+import duckdb
 import pytest
 from conftest import World, at, say
 
@@ -43,6 +44,37 @@ def test_a_record_of_one_side_shows_who_lacks_it(first_night):
     out = first_night.run("explain", key).out
     assert "right only: open" in out
     assert any("no such record" in line and "✗" in line for line in out.splitlines())
+
+
+def test_who_decides_what_was_decided_and_what_was_written_are_told(first_night, tmp_path):
+    world = first_night.copy(tmp_path / "world")
+    ((key, difference),) = world.query(
+        """
+        select record_key, discrepancy_id from marts.discrepancies
+        where field = 'status' and reconciliation = 'contracts' and status = 'open'
+        order by all limit 1
+        """
+    )
+    with duckdb.connect(world.warehouse) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        decided = "update marts.discrepancy_history set decision_id = 'd', decision_state = 'in force' where discrepancy_id = ?"
+        connection.execute(decided, [difference])
+        connection.execute(
+            "insert into marts.decision_status by name select 'd' decision_id, 'fix' decision, 'Ana' decided_by, 'it ends' note"
+        )
+        connection.execute(
+            """
+            insert into marts.fix_log by name
+            select 'k' as idempotency_key, 1 as attempt, 'contracts' as reconciliation, ? as record_key, 'end' as operation,
+                'status' as field, 'billing' as target_system, timestamptz '2026-03-04 09:00:00Z' as attempted_at,
+                'written' as outcome, 'verified' as verification, '000002-x' as verified_in_run
+            """,
+            [key],
+        )
+    out = world.run("explain", key, "--pair", "contracts").out
+    assert "Finance decides by 2026-03-05; no policy names it" in out
+    assert "conflict status: fix by Ana, in force: it ends" in out
+    assert "end status in billing 2026-03-04 09:00 UTC: written, verified by run 000002-x" in out
 
 
 def test_only_the_pair_asked_for(first_night):

@@ -59,6 +59,7 @@ def plan_all(world: World) -> None:
     plans.plan(world.warehouse, rows)
 
 
+@pytest.mark.sweep  # test_fix_way.py has the sample on the same two
 def test_what_is_applied_is_gone_at_the_next_run_and_nothing_else_changed(fakes, tmp_path):
     crm, billing = fakes
     world, settings = new_world(tmp_path / "world"), environment(crm, billing)

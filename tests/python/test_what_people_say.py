@@ -148,6 +148,8 @@ WORD = {"system": "crm", "table_name": "customers", "word": "trial", "status": "
 TWICE = [
     ("owners", [*CATCH_ALL, CATCH_ALL[0] | {"owner": "Finance"}], "seeds/owners.csv says customers 2 times"),
     ("owners", [OWNER, OWNER], "seeds/owners.csv says everything 2 times"),
+    ("status_map", [WORD, WORD | {"status": "paused"}], "seeds/status_map.csv says crm customers trial 2 times"),
+    ("currencies", [{"currency": "EUR"}] * 2, "seeds/currencies.csv says EUR 2 times"),
     ("response_policies", [FIX, FIX | {"least_runs": 5}], "seeds/response_policies.csv says customers, conflict, email 2 times"),
     (
         "status_map",

@@ -45,7 +45,10 @@ candidates as (
 )
 
 select
-    bases.*,
+    bases.* exclude (
+        match_email, state_before, agreed_before, in_left_before, in_right_before, left_in_scope_before, right_in_scope_before,
+        left_seen_last, right_seen_last, moved_key
+    ),
     candidates.candidate_key,
     candidates.score as candidate_score,
     earlier_values.agreed_until as moved_to_agreed_until,

@@ -59,10 +59,12 @@ def reconcile(
 ) -> None:
     """Pull both sides in full, prove it, compare, publish, print the list."""
     with shown(console, quiet) as progress:
-        run.reconcile(progress)
+        not_done = run.reconcile(progress)
     with run.published() as connection:
         show.summary(connection, console)
         untrusted, still_open = run.outcome(connection)
+    for sentence in not_done:
+        print(show.plain(sentence), file=sys.stderr)
     if untrusted:
         raise typer.Exit(NotTrustworthy.exit_code)
     if fail_on and still_open:

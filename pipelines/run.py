@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import seeds, settings
+from pipelines import after, seeds, settings
 from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy
 from pipelines.fix.journal import Journal
 from pipelines.progress import Progress
@@ -23,8 +23,8 @@ SNAPSHOT = "snapshot.duckdb"
 STORAGE_VERSION = "v1.0.0"
 
 
-def reconcile(progress: Progress) -> None:
-    """Runs once and publishes; the verdicts stand in the published marts.runs.
+def reconcile(progress: Progress) -> list[str]:
+    """Runs once and publishes; the verdicts stand in the published marts.runs. Returns what of the rest failed, a sentence each.
 
     Raises Failure; where it does, state/warehouse.duckdb is what it was before.
     """
@@ -38,6 +38,8 @@ def reconcile(progress: Progress) -> None:
         refuse_errors(results)
         refuse_silent_gates(results, gates)
         publish(folder, state)
+        progress.step("telling")
+        return after.follow(state)
 
 
 def count(progress: Progress) -> list[tuple]:

@@ -1,0 +1,28 @@
+"""What people see of a run, once its tables are published. What fails here is told and undoes nothing."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipelines.failures import OF_THIS_MACHINE, Failure, first_line
+
+Step = Callable[[Path], None]
+
+# Each takes the state folder and reads the published warehouse. They run side by side.
+STEPS: tuple[Step, ...] = ()
+
+
+def follow(state: Path) -> list[str]:
+    """Runs every step. Returns what failed, a sentence each."""
+    with ThreadPoolExecutor() as pool:
+        return [told for told in pool.map(lambda step: attempt(step, state), STEPS) if told]
+
+
+def attempt(step: Step, state: Path) -> str | None:
+    try:
+        step(state)
+    except Failure as failure:
+        return str(failure)
+    except OF_THIS_MACHINE as error:
+        return f"{step.__name__} was not done: {first_line(error)}. The tables are published; mend it and run make reconcile again."
+    return None

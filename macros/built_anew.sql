@@ -10,7 +10,8 @@
 
 {% materialization table, adapter='duckdb' %}
     {% set relation = this.incorporate(type='table') %}
-    {{ return(built_anew(relation, create_table_as(false, relation, compiled_code))) }}
+    {% set create = create_table_as(false, relation, compiled_code) %}
+    {{ return(built_anew(relation, create if config.get('meta', {}).get('is_packed', true) else unpacked(create))) }}
 {% endmaterialization %}
 
 {% materialization view, adapter='duckdb' %}
@@ -28,3 +29,9 @@
 {% macro duckdb__create_schema(relation) %}
     {% call statement('create_schema', auto_begin=False) %}create schema if not exists {{ relation.without_identifier() }}{% endcall %}
 {% endmacro %}
+
+{% macro unpacked(create) -%}
+    set force_compression = 'uncompressed';
+    {{ create }};
+    set force_compression = 'auto';
+{%- endmacro %}

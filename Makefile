@@ -57,7 +57,7 @@ sweep: setup ## The long sweeps: every kill point, the big oracle
 	@$(BIN)/python -m pytest -m sweep
 
 lint: setup ## ruff for Python, sqlfluff for SQL
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar -q models tests/dbt
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar -q models analyses tests/dbt
 
 bench: setup ## Measure against hand-written DuckDB (records benchmarks/results.md)
 	@$(BIN)/python benchmarks/run.py

@@ -1,5 +1,5 @@
--- Kinds of difference by how uniformly people decided them, one difference at a time: what is decided alike every time may be left to a
--- policy. A pattern is left out, as it decides what nobody has looked at. docs/response.md says how to read it.
+-- Which kinds could be left to a policy? Kinds of difference by how uniformly people decided them, one difference at a time.
+-- After some weeks of decisions. A pattern is left out, as it decides what nobody has looked at. docs/response.md says how to read it.
 with
 
 decided as (
@@ -7,9 +7,9 @@ decided as (
     select
         history.reconciliation, history.bucket, history.field, history.cause, history.discrepancy_id,
         decisions.decision, decisions.decided_by, fixes.verification
-    from {{ ref('discrepancy_history') }} as history
-    inner join {{ ref('decision_status') }} as decisions on decisions.discrepancy_id = history.discrepancy_id
-    left join {{ ref('fix_log') }} as fixes
+    from marts.discrepancy_history as history
+    inner join marts.decision_status as decisions on decisions.discrepancy_id = history.discrepancy_id
+    left join marts.fix_log as fixes
         on fixes.discrepancy_id = history.discrepancy_id and fixes.verification is not null
 
 ),

@@ -5,4 +5,4 @@ select
     direction, cause, floor(age_hours / 24) as days_known, value_at_risk, currency
 from marts.discrepancies
 where status = 'open'
-order by is_overdue desc, cast(due_at as date), currency, value_at_risk desc nulls last, reconciliation, record_key, bucket, field
+order by cast(due_at as date), currency, value_at_risk desc nulls last, reconciliation, record_key, bucket, field

@@ -9,6 +9,5 @@ select
     floor(max(age_hours) filter (where status = 'open') / 24) as oldest_days,
     min(due_at) filter (where status in ('open', 'quarantined') and not is_overdue) as next_due_at
 from marts.discrepancies
-where status != 'in_flight'
 group by coalesce(owner, 'nobody'), reconciliation
 order by overdue desc, open desc, owner, reconciliation

@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup reconcile counts fix demo simulate status test duckdb-2 sweep lint bench clean
+.PHONY: help setup reconcile counts fix demo simulate status test duckdb-2 sweep superset lint bench clean
 
 help: ## List what can be run
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,15 @@ duckdb-2: setup ## The sample's tests on DuckDB 2, so that a newer pin is no sur
 
 sweep: setup ## The long sweeps: every kill point, the big oracle
 	@$(BIN)/python -m pytest -m sweep
+
+superset: setup .venv/superset/.ready ## Run the Superset recipe of docs/bi.md end to end
+	@$(BIN)/python -m pytest -m superset
+
+.venv/superset/.ready: docs/bi/requirements-superset.txt
+	@echo "Setting up Superset (once, 1 GB)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 lint: setup ## ruff for Python, sqlfluff for SQL
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar -q models analyses tests/dbt

@@ -1,4 +1,5 @@
-"""Puts Tallystick into Superset by its REST API: a database, three datasets, three charts and a dashboard of them.
+"""Puts Tallystick into Superset by its REST API: a database, its datasets, three charts and a dashboard, which
+first says whether the list can be trusted.
 
     SUPERSET_PASSWORD=… .venv/bin/python docs/bi/superset.py http://127.0.0.1:8088 admin duckdb:////srv/tallystick/state/warehouse.duckdb
     SUPERSET_PASSWORD=… .venv/bin/python docs/bi/superset.py http://127.0.0.1:8088 admin postgresql://reader:…@db/warehouse
@@ -20,9 +21,12 @@ DUCKDB = {"read_only": True, "config": {"enable_external_access": "false", "lock
 OPEN = {"col": "status", "op": "==", "val": "open"}
 DIFFERENCES = {"expressionType": "SQL", "sqlExpression": "count(*)", "label": "differences"}
 STILL_OPEN = {"expressionType": "SQL", "sqlExpression": "sum(still_open)", "label": "open"}
+TRUST = ["reconciliation", "verdict", "last_run_of", "list_is_of", "hours_old", "what_failed"]
 COST = ["reconciliation", "currency", "direction", "records", "value_at_risk", "without_a_value"]
-DATASETS = {"discrepancies": None, "drift_daily": None, "what_does_it_cost": (ANALYSES / "what_does_it_cost.sql").read_text()}
+QUESTIONS = {name: (ANALYSES / f"{name}.sql").read_text() for name in ("can_i_trust_it", "what_does_it_cost")}
+DATASETS = {"discrepancies": None, "drift_daily": None} | QUESTIONS
 CHARTS = {
+    "Can I trust it?": ("table", "can_i_trust_it", {"columns": TRUST, "metrics": [], "filters": []}),
     "What is open, and why": (
         "echarts_timeseries_bar",
         "discrepancies",

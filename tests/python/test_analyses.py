@@ -1,5 +1,6 @@
 """analyses/*.sql: every file runs, on DuckDB and on PostgreSQL alike, and answers what it asks of worlds whose truth is known."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -7,6 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 
+import duckdb
 import psycopg
 import pytest
 import servers
@@ -16,6 +18,8 @@ from psycopg.rows import namedtuple_row
 from test_docs import exports
 
 FILES = {path.stem: path.read_text() for path in sorted((ROOT / "analyses").glob("*.sql"))}
+GRAFANA = json.loads((ROOT / "docs/bi/grafana/dashboard.json").read_text())
+PANELS = {panel["title"]: panel["targets"][0]["rawSql"] for panel in GRAFANA["panels"]}
 DUCKDB_ONLY = {"kinds_by_how_people_decided"}
 AT_THIS_MOMENT = "hours_old"
 KIND = ("reconciliation", "cause", "stale")
@@ -83,12 +87,16 @@ def untrusted(engine: Engine) -> None:
 
 
 def empty(engine: Engine) -> None:
-    for (table,) in engine.connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall():
+    for (table,) in engine.connection.execute(TABLES, ["warehouse"]).fetchall():
         engine.connection.execute(f"truncate warehouse.marts.{table}")
 
 
 WORLDS = {world.__name__: world for world in (first_night, sample, fortnight, twins, untrusted, empty)}
-OF_MARTS = "select * from duckdb_columns() where schema_name = 'marts' and database_name = 'warehouse' order by table_name, column_index"
+TABLES = "select table_name from duckdb_tables() where schema_name = 'marts' and database_name = ?"
+COLUMNS = """
+select table_name, column_name, data_type from duckdb_columns()
+where schema_name = 'marts' and database_name = ? order by table_name, column_index
+"""
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +106,7 @@ def engine() -> Iterator[Engine]:
         for world, play in WORLDS.items():
             play(engine)
             engine.connection.execute(f"attach ':memory:' as {world}; create schema {world}.marts")
-            for table in {column["table_name"] for column in engine.rows(OF_MARTS)}:
+            for (table,) in engine.connection.execute(TABLES, ["warehouse"]).fetchall():
                 engine.connection.execute(f"create table {world}.marts.{table} as from warehouse.marts.{table}")
             engine.forget()
         yield engine
@@ -120,14 +128,18 @@ def postgresql(engine) -> Iterator[psycopg.Connection]:
     """Each world's marts in a schema of its name."""
     with servers.postgresql() as server, server.admin() as connection:
         for world in WORLDS:
-            connection.execute(f"create schema {world}")
-            for table, columns in groupby(engine.rows(OF_MARTS), itemgetter("table_name")):
-                kinds = {f'"{column["column_name"]}"': column["data_type"].replace("DOUBLE", "double precision") for column in columns}
-                connection.execute(f"create table {world}.{table} ({', '.join(map(' '.join, kinds.items()))})")
-                with connection.cursor().copy(f"copy {world}.{table} from stdin") as rows:
-                    for row in engine.connection.execute(f"select {', '.join(kinds)} from {world}.marts.{table}").fetchall():
-                        rows.write_row(row)
+            copy(engine.connection, world, connection, world)
         yield connection
+
+
+def copy(warehouse: duckdb.DuckDBPyConnection, database: str, connection: psycopg.Connection, schema: str) -> None:
+    connection.execute(f"create schema {schema}")
+    for table, columns in groupby(warehouse.execute(COLUMNS, [database]).fetchall(), itemgetter(0)):
+        kinds = {f'"{name}"': kind.replace("DOUBLE", "double precision") for _, name, kind in columns}
+        connection.execute(f"create table {schema}.{table} ({', '.join(map(' '.join, kinds.items()))})")
+        with connection.cursor().copy(f"copy {schema}.{table} from stdin") as rows:
+            for row in warehouse.execute(f"select {', '.join(kinds)} from {database}.marts.{table}").fetchall():
+                rows.write_row(row)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -304,3 +316,38 @@ def test_can_i_trust_it(answer):
     for verdict, last_run, of_the_list, failed in answer("can_i_trust_it", *told, world="untrusted"):
         assert (verdict, last_run, of_the_list) == ("not trustworthy", at(2), at(1))
         assert "left: crm holds 0 records" in failed
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_a_panel_of_grafanas_runs_on_postgresql(postgresql, title):
+    for world in WORLDS:
+        found = postgresql.execute(PANELS[title].replace("marts.", f"{world}.")).fetchall()
+        assert found if world == "fortnight" else not (found and world == "empty")
+
+
+def test_grafanas_tables_are_the_questions():
+    asked = {title.split("?")[0]: sql for title, sql in PANELS.items() if "?" in title}
+    assert len(asked) == 4 and set(asked.values()) <= set(FILES.values())
+
+
+def test_grafanas_line_is_what_was_open(postgresql):
+    rows = postgresql.execute(PANELS["Open after each trusted run"].replace("marts.", "sample.")).fetchall()
+    assert [tuple(row) for row in rows] == [
+        (at(day), pair, open) for day in (3, 4) for pair, open in (("contracts", 53), ("customers", 44))
+    ]
+
+
+def test_the_notebook_runs_from_above_to_below(engine, tmp_path, monkeypatch):
+    engine.connection.execute(f"attach '{tmp_path}/warehouse.duckdb' as written; create schema written.marts")
+    for (table,) in engine.connection.execute(TABLES, ["sample"]).fetchall():
+        engine.connection.execute(f"create table written.marts.{table} as from sample.marts.{table}")
+    engine.connection.execute("detach written")
+    monkeypatch.setenv("TALLYSTICK_STATE", str(tmp_path))
+    monkeypatch.chdir(ROOT / "docs/bi")
+    cells = json.loads((ROOT / "docs/bi/notebook.ipynb").read_text())["cells"]
+    names: dict = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # noqa: S102
+    assert len(names["which"].fetchall()) == 2 * 44
+    names["warehouse"].close()

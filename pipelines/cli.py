@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipelines import run, settings, show
+from pipelines import listing, run, settings, show
 from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, SourceFailed, first_line
 from pipelines.progress import shown
 
@@ -31,7 +31,9 @@ class Terminal(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False)
+A_LINE_OF_A_LOG = 1_000  # where no terminal has a width, rows stay whole for grep
+
+console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if sys.stdout.isatty() else A_LINE_OF_A_LOG)
 
 
 class FailOn(StrEnum):
@@ -112,6 +114,30 @@ def status() -> None:
     console.print(text)
     if not is_fresh:
         raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours.", "Run make reconcile on fresh exports.")
+
+
+OF_THE_FORMS = "table and markdown are for people; csv and json have every column and the values as they are stored, formulas too."
+
+
+@app.command("list")
+def list_differences(
+    status: Annotated[listing.Status | None, typer.Option(help="Only of this status; without it, all that are current.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only of this owner; nobody is one too.")] = None,
+    pair: Annotated[str | None, typer.Option(help="Only of this pair.")] = None,
+    bucket: Annotated[listing.Bucket | None, typer.Option(help="Only of this bucket.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only of this field.")] = None,
+    cause: Annotated[str | None, typer.Option(help="Only of this cause.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only what should have been decided.")] = False,
+    form: Annotated[listing.Format, typer.Option("--format", help=OF_THE_FORMS)] = listing.Format.table,
+) -> None:
+    """The current differences, most pressing first: by the day on which each is to be decided, then by amount."""
+    filters = {"status": status, "owner": owner, "pair": pair, "bucket": bucket, "field": field, "cause": cause, "overdue": overdue}
+    try:
+        with run.published() as connection:
+            listing.write(connection, console, form, filters)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        console.on_broken_pipe()
 
 
 Reason = Annotated[str, typer.Option(help="Why it is right.")]

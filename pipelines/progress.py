@@ -47,7 +47,7 @@ Progress = Plain | Live
 
 @contextmanager
 def shown(console: Console, quiet: bool) -> Iterator[Progress]:
-    if quiet or not console.is_terminal:
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield Plain(console)
         return
     with console.status("starting") as status:

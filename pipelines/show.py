@@ -291,11 +291,12 @@ def decided(found: list[dict], decision: str, console: Console) -> None:
 
 
 def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
+    """Where the terminal is too narrow a cell goes on below; cut short, 1,180 would read 1,1…"""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in texts:
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 

@@ -82,6 +82,24 @@ def counts(quiet: Quiet = False) -> None:
         console.print(f"{pair}: {left_system} {left:,}, {right_system} {right:,} in scope; {abs(left - right):,} apart")
 
 
+OF_A_SIDE = "Which connector it comes from; asked for where it is left out."
+
+
+@app.command()
+def init(
+    crm: Annotated[str | None, typer.Option(help=OF_A_SIDE)] = None,
+    billing: Annotated[str | None, typer.Option(help=OF_A_SIDE)] = None,
+) -> None:
+    """Ask what two connectors must know, look at both, write .dlt/config.toml and secrets.toml, and count."""
+    from pipelines.init import configure
+
+    configure({"crm": crm, "billing": billing}, console, show_look)
+    counts()
+    console.print("Next: make reconcile")
+    if (settings.state_folder() / run.PUBLISHED).exists():
+        console.print(f"{settings.state_folder()} has runs of before: where they were of other systems, move it away first.")
+
+
 @app.command()
 def check_sources() -> None:
     """Connect to both sides, read a page of each table, tell what is there. Keeps nothing: the first thing to run with credentials."""

@@ -32,20 +32,23 @@ def looks() -> Iterator[Look]:
     """Every side's tables, in order. Raises SourceFailed or BadConfiguration, as a pull would."""
     for system in settings.systems():
         with TemporaryDirectory() as work:
-            side = Side(system, Path(work), [], is_look=True)
-            resources = connector(side)(side).resources.values()
-            for resource, evidence in zip(resources, side.pulled, strict=True):
-                try:
-                    page = next(iter(resource), NOTHING)
-                except Exception as error:
-                    raise root_cause(error, system) from error
-                yield Look(
-                    system=system,
-                    connector=evidence.connector,
-                    table=evidence.table_name,
-                    records=evidence.fetched,
-                    declared_total=evidence.declared_total,
-                    declared_by=evidence.declared_by,
-                    fields=page.column_names,
-                    without_value=[name for name in page.column_names if page.num_rows and page[name].null_count == page.num_rows],
-                )
+            yield from look(Side(system, Path(work), [], is_look=True))
+
+
+def look(side: Side) -> Iterator[Look]:
+    resources = connector(side)(side).resources.values()
+    for resource, evidence in zip(resources, side.pulled, strict=True):
+        try:
+            page = next(iter(resource), NOTHING)
+        except Exception as error:
+            raise root_cause(error, side.system) from error
+        yield Look(
+            system=side.system,
+            connector=evidence.connector,
+            table=evidence.table_name,
+            records=evidence.fetched,
+            declared_total=evidence.declared_total,
+            declared_by=evidence.declared_by,
+            fields=page.column_names,
+            without_value=[name for name in page.column_names if page.num_rows and page[name].null_count == page.num_rows],
+        )

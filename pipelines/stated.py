@@ -45,8 +45,10 @@ class Stated:
     def place(self, name: str) -> str:
         return f"{self.section}.{self.system}.{name}"
 
+    def variable(self, name: str) -> str:
+        return self.place(name).replace(".", "__").upper()
+
     def _stated(self, name: str, file: str, value: str | None) -> str:
         if value is None:
-            variable = f"{self.section.upper()}__{self.system.upper()}__{name.upper().replace('.', '__')}"
-            raise BadConfiguration(f"{self.place(name)} is not set; set it in {file} or as {variable}.")
+            raise BadConfiguration(f"{self.place(name)} is not set; set it in {file} or as {self.variable(name)}.")
         return value

@@ -4,14 +4,13 @@ import os
 import shutil
 import sys
 import traceback
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pipelines import listing, run, settings, show
+from pipelines import alerts, listing, run, settings, show
 from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, SourceFailed, first_line
 from pipelines.progress import shown
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from pipelines.look import Look  # it imports dlt, which takes half a second
 
 OPEN_DIFFERENCES = 6
-STALE_AFTER_HOURS = 36
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -124,14 +122,33 @@ def show_look(look: "Look") -> None:
 
 
 @app.command()
-def status() -> None:
+def status(
+    notify: Annotated[bool, typer.Option("--notify", help="Where it does not exit 0, tell those whom [notify] urls name.")] = False,
+) -> None:
     """When the last trusted run was. Exits 4 when one is stale or none was ever trusted."""
-    now = settings.fixed_clock() or datetime.now(UTC)
-    with run.published() as connection:
-        text, is_fresh = show.freshness(connection, now, STALE_AFTER_HOURS)
-    console.print(text)
-    if not is_fresh:
-        raise NotTrustworthy(f"What is published is older than {STALE_AFTER_HOURS} hours.", "Run make reconcile on fresh exports.")
+    text = ""
+    try:
+        text, is_fresh = alerts.freshness()
+        console.print(text)
+        if not is_fresh:
+            raise NotTrustworthy(
+                f"What is published is older than {alerts.STALE_AFTER_HOURS} hours.", "Run make reconcile on fresh exports."
+            )
+    except Failure as failure:
+        if notify:
+            undelivered(alerts.stale(text, failure))
+        raise
+
+
+@app.command()
+def alert(ended: Annotated[str, typer.Argument(help="How the run ended: its exit code, or else in words.")]) -> None:
+    """For schedules, after each run: tell people where it did not finish. Of a run that did they have been told."""
+    undelivered(alerts.did_not_finish(ended))
+
+
+def undelivered(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(show.plain(sentence), file=sys.stderr)
 
 
 OF_THE_FORMS = "table and markdown are for people; csv and json have every column and the values as they are stored, formulas too."

@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup reconcile counts fix demo simulate status test duckdb-2 sweep superset lint bench clean
+.PHONY: help setup reconcile counts report fix demo simulate status test duckdb-2 sweep superset lint bench clean
 
 help: ## List what can be run
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ reconcile: setup ## Pull both sides, prove completeness, compare, publish, print
 
 counts: setup ## Only the two numbers of each pair
 	@$(BIN)/tallystick counts
+
+report: setup ## Write state/report.html again from what is published
+	@$(BIN)/tallystick report
 
 fix: setup ## Print what the last run planned to write; make fix APPLY=1 writes it
 	@$(BIN)/tallystick fix $(if $(filter 1,$(APPLY)),--apply)

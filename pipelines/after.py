@@ -8,8 +8,15 @@ from pipelines.failures import OF_THIS_MACHINE, Failure, first_line
 
 Step = Callable[[Path], None]
 
+
+def report(state: Path) -> None:
+    from pipelines.report import write
+
+    write(state)
+
+
 # Each takes the state folder and reads the published warehouse. They run side by side.
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (report,)
 
 
 def follow(state: Path) -> list[str]:

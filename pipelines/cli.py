@@ -258,6 +258,16 @@ def explain(
 
 
 @app.command()
+def report() -> None:
+    """Write the report again from what is published; every run writes it."""
+    from pipelines.report import NAME, write
+
+    with run.locked(settings.state_folder()) as (state, _):
+        write(state)
+    console.print(f"report: {state / NAME}")
+
+
+@app.command()
 def demo(quiet: Quiet = False) -> None:
     """Play the sample's two nights into state/demo and show what changed."""
     os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "demo")

@@ -1,6 +1,7 @@
 """What a person sees after a run: at most one screen, from the published tables alone."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 from rich.console import Console, Group
@@ -318,6 +319,7 @@ def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str) -
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s{since}"),
         *map(Text, notes),
         Text(f"tables: {warehouse}, schema marts: {RELATIONS}"),
+        Text(f"report: {Path(warehouse).with_name('report.html')}"),
     )
 
 

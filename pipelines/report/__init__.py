@@ -4,6 +4,7 @@ import base64
 import gzip
 import os
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SECTIONS = ("runs", "news", "gone", "by_cause", "by_kind", "by_owner", "by_age",
             "trust_checks", "notes")  # fmt: skip
 MOST_BYTES = 1_450_000  # a mail or a chat still takes it
 MOST_ROWS = 40_000  # more can't fit into it: an id alone takes 22 bytes
+MOST_LINES = 200  # of a table of sums
 STALE_AFTER = timedelta(hours=36)
 
 
@@ -53,6 +55,7 @@ def composed(connection: duckdb.DuckDBPyConnection, now: datetime) -> str:
     given = found | {
         "now": now,
         "stale_after": STALE_AFTER,
+        "most": MOST_LINES,
         "drawn": drawn(found),
         "failed": [check for check in found["trust_checks"] if not check["passed"]],
         "style": style,
@@ -93,18 +96,19 @@ def drawn(found: dict[str, list[dict]]) -> dict[str, Markup]:
 
 def differences(connection: duckdb.DuckDBPyConnection, room: int) -> tuple[str, int]:
     """As many rows as there is room for, first things first, by column, compressed; and how many they are."""
+    connection.execute(f"create or replace temp table listed as select * from ({query('differences')}) limit {MOST_ROWS}")
+    names = [name for name, *_ in connection.execute("describe listed").fetchall()]
+    lists = ", ".join(f"'{name}': list(\"{name}\" order by rowid)" for name in names)
     most = MOST_ROWS
     while True:
-        connection.execute("create or replace temp table listed as select *, row_number() over () as place from (" + query("differences") + ") limit $1", [most])
-        columns = [name for name, *_ in connection.execute("describe listed").fetchall() if name != "place"]
-        lists = ", ".join(f"'{name}': list(\"{name}\" order by place)" for name in columns)
-        shown, text = connection.execute(f"select count(*), to_json({{{lists}}})::varchar from listed").fetchone()
-        packed = base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+        shown, columns = connection.execute(f"select count(*), {{{lists}}}::json from listed where rowid < $1", [most]).fetchone()
+        packed = base64.b64encode(gzip.compress(columns.encode(), 6, mtime=0)).decode()
         if len(packed) <= room or not shown:
             return packed, shown
-        most = int(shown * 0.95 * room / len(packed))
+        most = max(0, int(shown * 0.95 * room / len(packed)))
 
 
+@cache
 def page() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),

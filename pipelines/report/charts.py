@@ -7,24 +7,25 @@ from markupsafe import Markup
 
 HERE = Path(__file__).parent / "charts"
 CONFIG = {
-    "background": None,
+    "background": "transparent",
     "font": "system-ui, sans-serif",
     "padding": 2,
     "view": {"stroke": None},
     "range": {"category": [f"var(--series-{place})" for place in range(1, 7)]},
     "axis": {
         "labelColor": "var(--ink)", "labelFontSize": 12, "gridColor": "var(--line)", "domainColor": "var(--line-strong)",
-        "tickColor": "var(--line-strong)", "labelOverlap": True,
+        "tickColor": "var(--line-strong)", "labelOverlap": True, "labelFlush": False,
     },
     "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "orient": "top", "offset": 8},
 }  # fmt: skip
 
 
 def drawn(name: str, rows: list[dict], pairs: list[str]) -> Markup:
-    """The chart's SVG. Its colours are the page's, so that it is light or dark with it."""
+    """The chart's SVG. Its colours are the page's, so that it is light or dark with it; who can't see it is told by the page."""
     import vl_convert  # 90 MB that a report without a chart does without
 
-    return Markup(vl_convert.vegalite_to_svg(specification(name, rows, pairs), allowed_base_urls=[]))  # noqa: S704, vl-convert escapes
+    svg = vl_convert.vegalite_to_svg(specification(name, rows, pairs), allowed_base_urls=[])
+    return Markup(svg.replace("<svg", '<svg aria-hidden="true"', 1))  # noqa: S704, vl-convert escapes
 
 
 def specification(name: str, rows: list[dict], pairs: list[str]) -> dict:

@@ -1,4 +1,4 @@
-"""Vega-Lite drawn to SVG here and not in the browser: the page then needs no script for it, and no expression of Vega's is evaluated there."""
+"""Vega-Lite drawn to SVG here and not in the browser, where it would need half a megabyte of script for what a picture says as well."""
 
 import json
 from pathlib import Path

@@ -68,7 +68,7 @@ def test_files_are_for_their_owner_alone(second_night):
 
 def test_a_trusted_run_leaves_nothing_half_made(second_night):
     assert sorted(path.name for path in second_night.world.state.iterdir()) == [
-        "before", "lock", "logs", "snapshot.duckdb", "target", "warehouse.duckdb",
+        "before", "lock", "logs", "report.html", "snapshot.duckdb", "target", "warehouse.duckdb",
     ]  # fmt: skip
 
 
@@ -80,6 +80,7 @@ def test_half_an_export_exits_4_and_changes_no_difference(yesterday):
     ran = yesterday.reconcile(TALLYSTICK_AS_OF="2026-03-04T03:00:00Z")
     assert ran.code == 4
     assert "NOT TRUSTWORTHY: customers, contracts" in ran.out
+    assert "Not trustworthy: customers, contracts" in (yesterday.state / "report.html").read_text(encoding="utf-8")
     assert yesterday.differences() == before
     assert yesterday.verdicts() == {"customers": "not trustworthy", "contracts": "not trustworthy"}
     assert yesterday.query("select count(distinct run_id) from marts.runs") == [(2,)]

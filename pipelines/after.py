@@ -15,14 +15,26 @@ def report(state: Path) -> None:
     write(state)
 
 
+def exports(state: Path) -> None:
+    from pipelines.exports import write
+
+    write(state)
+
+
+def postgres(state: Path) -> None:
+    from pipelines.publish import publish
+
+    publish(state)
+
+
 # Each takes the state folder and reads the published warehouse. They run side by side.
-STEPS: tuple[Step, ...] = (report,)
+STEPS: tuple[Step, ...] = (report, exports, postgres)
 
 
-def follow(state: Path) -> list[str]:
+def follow(state: Path, steps: tuple[Step, ...] = STEPS) -> list[str]:
     """Runs every step. Returns what failed, a sentence each."""
     with ThreadPoolExecutor() as pool:
-        return [told for told in pool.map(lambda step: attempt(step, state), STEPS) if told]
+        return [told for told in pool.map(lambda step: attempt(step, state), steps) if told]
 
 
 def attempt(step: Step, state: Path) -> str | None:

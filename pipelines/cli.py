@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipelines import alerts, listing, run, settings, show
+from pipelines import after, alerts, listing, public, run, settings, show
 from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, SourceFailed, first_line
 from pipelines.progress import shown
 
@@ -69,6 +69,22 @@ def reconcile(
         raise typer.Exit(NotTrustworthy.exit_code)
     if fail_on and still_open:
         raise typer.Exit(OPEN_DIFFERENCES)
+
+
+@app.command("publish")
+def publish_again() -> None:
+    """Write the exports, and PostgreSQL where it is set, again: the next command where a run could not."""
+    with run.published() as connection:
+        last_run = public.last_run(connection)
+    if not last_run.has_trusted_pair:
+        raise NotTrustworthy("The last run trusted no pair.", "Exports and PostgreSQL were left as they are; run make reconcile.")
+    with run.locked(settings.state_folder()) as (state, _):
+        not_done = after.follow(state, (after.exports, after.postgres))
+    for sentence in not_done:
+        print(show.plain(sentence), file=sys.stderr)
+    if not_done:
+        raise typer.Exit(Failure.exit_code)
+    console.print(f"published again: {last_run}")
 
 
 @app.command()

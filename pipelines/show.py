@@ -11,10 +11,6 @@ from rich.text import Text
 FAILED_CHECKS_SHOWN = 6
 KINDS_SHOWN = 13
 WORDS_SHOWN = 6
-RELATIONS = (
-    "candidate_keys, decision_status, discrepancies, discrepancy_history, drift_daily, drift_slices, fix_breakers, fix_log, fix_plan,"
-    " quarantine, runs, sync_lag, trust_checks, unmapped_words, unreconcilable, values_at_risk"
-)
 
 
 def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -28,6 +24,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     owners = rows(connection, BY_OWNER)
     unusable = connection.execute("select count(*) from marts.unreconcilable").fetchone()[0]
     warehouse = connection.execute("select path from duckdb_databases() where not internal").fetchone()[0]
+    tables = connection.execute(PUBLIC_TABLES).fetchone()[0]
     untrusted = [run for run in runs if run["verdict"] != "trusted"]
     if untrusted:
         console.print(what_failed(untrusted, failed))
@@ -41,7 +38,7 @@ def summary(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     if owners:
         console.print(owners_table(owners))
     console.print(Group(*map(Text, told(connection))))
-    console.print(footer(runs, unusable, words, warehouse))
+    console.print(footer(runs, unusable, words, warehouse, tables))
 
 
 LAST_RUN = """
@@ -117,6 +114,8 @@ from marts.decision_status
 where state in ('matches nothing', 'lapsed', 'expired') and since_run = (select arg_max(run_id, run_seq) from marts.runs)
 order by all
 """
+
+PUBLIC_TABLES = "select string_agg(table_name, ', ' order by table_name) from duckdb_tables() where schema_name = 'marts'"
 
 UNMAPPED_WORDS = "select system, table_name, word, records from marts.unmapped_words order by records desc, system, table_name, word"
 
@@ -301,7 +300,7 @@ def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
     return table
 
 
-def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str) -> Group:
+def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str, tables: str) -> Group:
     run = runs[0]
     trusted = [run for run in runs if run["verdict"] == "trusted"]
     before = max((run["before_as_of"] for run in trusted if run["before_as_of"]), default=None)
@@ -318,7 +317,7 @@ def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str) -
         Text(),
         Text(f"run {run['run_id']} as of {run['as_of']:%Y-%m-%d %H:%M} UTC, {run['seconds']:.1f} s{since}"),
         *map(Text, notes),
-        Text(f"tables: {warehouse}, schema marts: {RELATIONS}"),
+        Text(f"tables: {warehouse}, schema marts: {tables}"),
         Text(f"report: {Path(warehouse).with_name('report.html')}"),
     )
 

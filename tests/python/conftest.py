@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("TALLYSTICK_", "SOURCES__", "DBT_", "DLT_", "DESTINATION__", "RUNTIME__")
+OURS = ("TALLYSTICK_", "SOURCES__", "DBT_", "DLT_", "DESTINATION__", "RUNTIME__", "PUBLISH__")
 TABLES = ("discrepancies", "discrepancy_history", "trust_checks", "unreconcilable", "runs")
 STATE_AND_WAY_OUT = re.compile(
     r"(nothing was (published|touched|written)|holds what it held|left as it (is|was)).*\b(run|make|tallystick)\b", re.I | re.S

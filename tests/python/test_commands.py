@@ -1,6 +1,7 @@
 """The commands as people type them: the sample's story, and what each says and exits with."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -114,6 +115,19 @@ def test_the_same_night_again_changes_nothing_and_fail_on_open_exits_6(first_nig
     assert contents(yesterday) == contents(first_night)
     assert "customers" in ran.out and "44" in ran.out
     assert "\x1b" not in ran.out and "\r" not in ran.out
+
+
+def test_a_trusted_run_leaves_its_exports_and_publish_writes_them_again(first_night, yesterday):
+    ((run_id,),) = first_night.query("select distinct run_id from marts.runs")
+    exports, about = yesterday.state / "exports", f"Tallystick's public tables. Run {run_id} as of 2026-03-03 03:00 UTC."
+    assert (exports / "README.txt").read_text().startswith(about)
+    shutil.rmtree(exports)
+    again = yesterday.run("publish")
+    assert (again.code, again.out) == (0, f"published again: Run {run_id} as of 2026-03-03 03:00 UTC.\n"), again.err
+    assert (exports / "README.txt").read_text().startswith(about)
+    failed = yesterday.run("publish", PUBLISH__POSTGRES__CREDENTIALS="postgresql://somebody@127.0.0.1:9/nowhere")
+    assert failed.code == 1 and failed.says("PostgreSQL did not take the tables")
+    assert (exports / "tallystick.xlsx").exists()
 
 
 def test_counts_gives_two_numbers_a_pair_and_publishes_nothing(yesterday):

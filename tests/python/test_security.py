@@ -58,6 +58,7 @@ def bait(project_template, tmp_path_factory) -> tuple[World, Ran, Ran]:
         "SOURCES__BILLING__PASSWORD": IN_ENVIRONMENT,
         "DBT_ENV_SECRET_TOKEN": IN_ENVIRONMENT,
         "STRIPE_API_KEY": IN_ENVIRONMENT,
+        "PUBLISH__POSTGRES__CREDENTIALS": f"postgresql://tallystick:{IN_ENVIRONMENT}@127.0.0.1:9/nobody-is-there",
     }
     trusted = world.reconcile(**environment)
     (world.billing / "subscriptions.csv").write_text("no,such,columns\n1,2,3\n")
@@ -77,6 +78,7 @@ def test_a_canary_secret_is_in_no_byte_that_was_written(bait):
     written = [*world.state.rglob("*"), *(path for path in world.project.rglob("*") if "tests" not in path.parts)]
     files = [path for path in written if path.is_file() and path != secrets]
     assert any(path.name == "dbt.log" for path in files) and (world.state / "next/dlt").is_dir()
+    assert any(path.name == "tallystick.xlsx" for path in files) and "PostgreSQL did not take the tables" in runs[0].err
     for canary in (IN_FILE, IN_ENVIRONMENT):
         assert [str(path) for path in files if canary.encode() in path.read_bytes()] == []
         assert not any(canary in run.out + run.err for run in runs)

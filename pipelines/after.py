@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.failures import Failure, first_line
+from pipelines.notify import notify
 
 Step = Callable[[Path], None]
 
@@ -27,14 +28,17 @@ def postgres(state: Path) -> None:
     publish(state)
 
 
-# Each takes the state folder and reads the published warehouse. They run side by side.
-STEPS: tuple[Step, ...] = (report, exports, postgres)
+# Each takes the state folder and reads the published warehouse. What is in one row runs side by side; who is told finds the rest done.
+STAGES: tuple[tuple[Step, ...], ...] = ((report, exports, postgres), (notify,))
 
 
-def follow(state: Path, steps: tuple[Step, ...] = STEPS) -> list[str]:
-    """Runs every step. Returns what failed, a sentence each."""
-    with ThreadPoolExecutor() as pool:
-        return [told for told in pool.map(lambda step: attempt(step, state), steps) if told]
+def follow(state: Path, *stages: tuple[Step, ...]) -> list[str]:
+    """Runs the steps. Returns what failed, a sentence each."""
+    outcomes = []
+    for steps in stages:
+        with ThreadPoolExecutor() as pool:
+            outcomes += pool.map(lambda step: attempt(step, state), steps)
+    return [outcome for outcome in outcomes if outcome]
 
 
 def attempt(step: Step, state: Path) -> str | None:

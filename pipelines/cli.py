@@ -261,6 +261,24 @@ def fix(
     applied.refuse_if_failed()
 
 
+@app.command("notify")
+def tell_people(test: Annotated[bool, typer.Option("--test", help="Send a test message instead, to every target.")] = False) -> None:
+    """Tell now what the last run has to tell and could not deliver; what arrived is not sent again."""
+    from pipelines.notify import notify, send
+
+    if test:
+        if failed := send("Tallystick: test", "This is where Tallystick will tell what is new, worsened, reopened, overdue or untrusted."):
+            raise Failure(
+                " ".join(failed), "Nothing was touched; mend [notify] in .dlt/secrets.toml and run tallystick notify --test again."
+            )
+        console.print("Every target took the test message.")
+        return
+    with run.published():
+        pass  # there is something to tell of
+    with run.locked(settings.state_folder()) as (state, _):
+        notify(state)
+
+
 @app.command()
 def explain(
     key: Annotated[str, typer.Argument(help="The record's key, as either system writes it.")],
@@ -287,6 +305,7 @@ def report() -> None:
 def demo(quiet: Quiet = False) -> None:
     """Play the sample's two nights into state/demo and show what changed."""
     os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "demo")
+    os.environ["NOTIFY__URLS"] = "[]"  # nobody's news
     shutil.rmtree(settings.state_folder(), ignore_errors=True)
     for night in ("night-1", "night-2"):
         console.print(f"\n{night}: the exports in sample/{night}\n")
@@ -305,6 +324,7 @@ def simulate(
     from pipelines.simulate.play import play, summary
 
     os.environ["TALLYSTICK_STATE"] = str(settings.state_folder() / "simulation")
+    os.environ["NOTIFY__URLS"] = "[]"
     score = play(nights, seed, console)
     console.print(summary(score))
     if not score.is_whole():

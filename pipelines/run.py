@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import after, seeds, settings
+from pipelines import after, notify, seeds, settings
 from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy
 from pipelines.fix.journal import Journal
 from pipelines.progress import Progress
@@ -30,6 +30,7 @@ def reconcile(progress: Progress) -> list[str]:
     """
     with locked(settings.state_folder()) as (state, lock):
         with Builder(state, lock) as builder:
+            notify.refuse_bad_settings()
             folder = prepare(state)
             progress.step("pulling both sides")
             gates, unused = pull_beside(builder, folder, progress)
@@ -40,7 +41,7 @@ def reconcile(progress: Progress) -> list[str]:
         refuse_silent_gates(results, gates)
         publish(folder, state)
         progress.step("telling")
-        return after.follow(state)
+        return after.follow(state, *after.STAGES)
 
 
 def count(progress: Progress) -> list[tuple]:
@@ -323,6 +324,22 @@ def close(file: Path) -> None:
     with file.open("rb") as content:
         os.fsync(content.fileno())
     file.chmod(0o600)
+
+
+@contextmanager
+def rewritten(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of what is published, to be changed; it takes the published file's place, whole, when the block has ended."""
+    folder = state / "next"
+    folder.mkdir(exist_ok=True)
+    copy = folder / "rewritten.duckdb"
+    shutil.copyfile(state / PUBLISHED, copy)
+    with duckdb.connect(copy) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
+    close(copy)
+    os.replace(copy, state / PUBLISHED)
+    with suppress(OSError):  # an untrusted run's pull stays there
+        folder.rmdir()
 
 
 def publish(folder: Path, state: Path) -> None:

@@ -22,7 +22,7 @@ select
     strftime(first_seen_at, '%Y-%m-%d %H:%M') as first_seen, age_hours::bigint as age, runs_seen, times_reopened as reopened,
     value_at_risk::decimal(38, 2)::varchar as value, currency,
     coalesce(owner, 'nobody') as owner, strftime(due_at, '%Y-%m-%d') as due, is_overdue as overdue,
-    status, listed_in_run is not distinct from last_run.run_id as new, response_reason as response
+    status, coalesce(listed_in_run = last_run.run_id, false) as new, response_reason as response
 from marts.discrepancies
 cross join last_run
 order by

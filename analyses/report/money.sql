@@ -22,6 +22,6 @@ select
     coalesce(sum(value_at_risk) filter (status = 'open'), 0) as open_value,
     count(*) filter (status = 'quarantined') as quarantined_records,
     coalesce(sum(value_at_risk) filter (status = 'quarantined'), 0) as quarantined_value
-from (select * from totals union all by name select * from records)
+from (select * from totals union all by name select * from records) as lines
 group by all
 order by reconciliation desc, currency nulls last, direction nulls first

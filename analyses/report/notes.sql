@@ -3,7 +3,7 @@ with
 
 last_run as (
 
-    select * from marts.runs where run_seq = (select max(run_seq) from marts.runs)
+    select * from marts.runs where run_seq = (select max(latest.run_seq) from marts.runs as latest)
 
 ),
 

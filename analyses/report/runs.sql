@@ -23,5 +23,5 @@ left join lateral (
     where earlier.reconciliation = runs.reconciliation and earlier.verdict = 'trusted' and earlier.run_seq < runs.run_seq
     order by run_seq desc limit 1
 ) as before on true
-where runs.run_seq = (select max(run_seq) from marts.runs)
+where runs.run_seq = (select max(latest.run_seq) from marts.runs as latest)
 order by runs.reconciliation desc

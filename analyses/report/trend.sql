@@ -4,5 +4,5 @@ select
     if(verdict = 'trusted', opened, null) as opened,
     if(verdict = 'trusted', resolved, null) as resolved
 from marts.runs
-where run_seq > (select max(run_seq) - 90 from marts.runs)
+where run_seq > (select max(latest.run_seq) - 90 from marts.runs as latest)
 order by run_seq, reconciliation desc

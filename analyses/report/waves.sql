@@ -4,7 +4,7 @@ with
 
 recent as (
 
-    select * from marts.runs where run_seq > (select max(run_seq) - 28 from marts.runs) and has_wave
+    select * from marts.runs where run_seq > (select max(latest.run_seq) - 28 from marts.runs as latest) and has_wave
 
 ),
 
@@ -22,7 +22,7 @@ waves as (
 select
     recent.run_seq, recent.as_of, recent.reconciliation, waves.bucket, waves.field, recent.left_system, recent.right_system,
     waves.listed, waves.expected_listed,
-    recent.run_seq = (select max(run_seq) from marts.runs) as is_of_last_run,
+    recent.run_seq = (select max(latest.run_seq) from marts.runs as latest) as is_of_last_run,
     list(
         {'slice': slices.slice, 'value': slices.value, 'support': slices.support, 'news': slices.news, 'lift': slices.lift}
         order by slices.rank

@@ -4,12 +4,11 @@ It is the only memory of a write between the request and the next trusted run, s
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.failures import Failure
+from pipelines.journals import opened
 
 DDL = """
 create table if not exists attempts (
@@ -87,19 +86,5 @@ class Journal:
         with self._open() as connection:
             return {row["idempotency_key"] for row in connection.execute(f"select idempotency_key from attempts where {condition}")}
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, on the disk when the block has ended. Raises Failure where the file can't be read or written."""
-        try:
-            self.file.touch(mode=0o600)
-            self.file.chmod(0o600)
-            with closing(sqlite3.connect(self.file)) as connection, connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("pragma synchronous = full")
-                connection.execute(DDL)
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise Failure(
-                f"{self.file}, the journal of what was written, can't be used: {error}",
-                "No further request was sent and it was left as it is; mend it, or put a backup in its place, and run the command again.",
-            ) from error
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self.file, DDL, "what was written")

@@ -1,14 +1,12 @@
 """marts.fix_log of the published warehouse, brought up to the journal. The file is replaced whole, as a run replaces it."""
 
-import os
-import shutil
 from pathlib import Path
 
 import duckdb
 import pyarrow
 
 from pipelines.fix.journal import Journal
-from pipelines.run import PUBLISHED, close
+from pipelines.run import PUBLISHED, rewritten
 
 MINE = "log.idempotency_key = attempts.idempotency_key and log.attempt = attempts.attempt"
 CHANGED = f"""
@@ -26,15 +24,8 @@ def publish_log(state: Path, journal: Journal) -> None:
         connection.register("attempts", pyarrow.Table.from_pylist(attempts))
         if not connection.execute(f"select count(*) {CHANGED}").fetchone()[0]:
             return
-    folder = state / "next"
-    folder.mkdir(exist_ok=True)
-    copy = folder / "logged.duckdb"
-    shutil.copyfile(state / PUBLISHED, copy)
-    with duckdb.connect(copy) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with rewritten(state) as connection:
         connection.register("given", pyarrow.Table.from_pylist(attempts))
         connection.execute(f"create temp table attempts as from given; create temp table changed as {CHANGED}")
         connection.execute(f"delete from marts.fix_log as log using changed as attempts where {MINE}")
         connection.execute("insert into marts.fix_log by name from changed")
-    close(copy)
-    os.replace(copy, state / PUBLISHED)

@@ -14,7 +14,7 @@ from engine import Engine
 
 DOCS = ROOT / "docs"
 JUDGEMENT = (DOCS / "judgement.md").read_text()
-PAGES = [DOCS / f"{page}.md" for page in ("judgement", "response", "tables")]
+PAGES = [DOCS / f"{page}.md" for page in ("judgement", "messages", "response", "tables")]
 OF_THE_WAREHOUSE = [*PAGES, *sorted(DOCS.glob("buckets/*.md")), *sorted(DOCS.glob("causes/*.md"))]
 CAUSES = sorted(path.stem for path in DOCS.glob("causes/*.md"))
 QUERIES = [

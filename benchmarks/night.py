@@ -37,7 +37,7 @@ def build() -> dict:
             gates = builder.gates()
             startup = perf_counter() - began
             record_gates(folder, gates)
-            results = builder.build(["build", "--exclude-resource-type", "unit_test"])
+            results = builder.build(run.EVERYTHING)
         seconds = perf_counter() - began
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         run.refuse_errors(results)

@@ -21,6 +21,7 @@ from pipelines.progress import Progress
 PUBLISHED = "warehouse.duckdb"
 SNAPSHOT = "snapshot.duckdb"
 STORAGE_VERSION = "v1.0.0"
+EVERYTHING = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 
 
 def reconcile(progress: Progress) -> list[str]:
@@ -35,8 +36,7 @@ def reconcile(progress: Progress) -> list[str]:
             progress.step("pulling both sides")
             gates, unused = pull_beside(builder, folder, progress)
             progress.step("reconciling")
-            nothing_to_make = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure")
-            results = builder.build(["build", *nothing_to_make, *unused])
+            results = builder.build([*EVERYTHING, *unused])
         refuse_errors(results)
         refuse_silent_gates(results, gates)
         publish(folder, state)

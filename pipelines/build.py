@@ -100,7 +100,8 @@ class Log:
 
 def say_errors(event) -> None:
     """A failed gate or model, loudly and by its name."""
-    if event.info.level == "error" and event.info.msg and not event.info.name.startswith("RunResult"):  # these say it again
+    says_it_again = event.info.name.startswith("RunResult") or event.info.name == "MainStackTrace"
+    if event.info.level == "error" and event.info.msg and not says_it_again:
         print(event.info.msg, file=sys.stderr)
 
 

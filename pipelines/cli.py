@@ -31,7 +31,7 @@ class Terminal(Console):
 
 A_LINE_OF_A_LOG = 1_000  # where no terminal has a width, rows stay whole for grep
 
-console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if sys.stdout.isatty() else A_LINE_OF_A_LOG)
+console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if Console().is_terminal else A_LINE_OF_A_LOG)
 
 
 class FailOn(StrEnum):

@@ -47,6 +47,12 @@ class NotTrustworthy(Failure):
     exit_code = 4
 
 
+class Interrupted(Failure):
+    """A person, or the system, wanted an end."""
+
+    exit_code = 130
+
+
 class AlreadyRunning(Failure):
     """Another run holds the lock."""
 

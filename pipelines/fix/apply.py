@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines import settings
-from pipelines.failures import Failure, TargetFailed, first_line
+from pipelines.failures import Failure, Interrupted, TargetFailed, first_line
 from pipelines.fix.journal import Journal
 from pipelines.fix.log import publish_log
 from pipelines.fix.plan import Plan, last_plan
@@ -115,14 +115,18 @@ def send(applied: Applied, to_send: dict[str, tuple[dict, Write]], targets: dict
     """In the plan's order. dlt is given keys alone, as it would guess types for the values; and nothing ever fails for it, as it
     would try again what the journal does not know of."""
     import dlt
+    from dlt.common.runtime import signals
     from dlt.pipeline.exceptions import PipelineStepFailed
 
     faults: list[Exception] = []
+    is_interrupted = False
 
     @dlt.destination(batch_size=1, name="fixes", loader_file_format="typed-jsonl", loader_parallelism_strategy="sequential")
     def fixes(items, table) -> None:
+        nonlocal is_interrupted
+        is_interrupted = signals.was_signal_received()  # dlt goes on until a second one
         row, write = to_send[items[0]["idempotency_key"]]
-        if faults or row["target_system"] in applied.failed:
+        if is_interrupted or faults or row["target_system"] in applied.failed:
             return
         try:
             send_one(applied, row, write, targets[row["target_system"]])
@@ -135,9 +139,16 @@ def send(applied: Applied, to_send: dict[str, tuple[dict, Write]], targets: dict
         try:
             pipeline.run([{"idempotency_key": key} for key in to_send], table_name="fixes", columns=columns)
         except PipelineStepFailed as error:
-            raise TargetFailed(f"dlt ended: {first_line(error)}.") from error
+            if not is_interrupted:
+                raise TargetFailed(f"dlt ended: {first_line(error)}.") from error
     if faults:
         raise faults[0]
+    if is_interrupted:
+        sent = {row["idempotency_key"] for row, *_ in applied.told}
+        raise Interrupted(
+            f"The apply was interrupted: {len(to_send.keys() - sent)} of {len(to_send)} writes were not sent.",
+            "What was written stands in marts.fix_log and nothing is written twice; run make fix APPLY=1 to go on.",
+        )
 
 
 def send_one(applied: Applied, row: dict, write: Write, target: Target) -> None:

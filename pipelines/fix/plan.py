@@ -62,17 +62,23 @@ def show(plan: Plan, console: Console) -> None:
 
 
 def writes_table(plan: Plan) -> Group:
-    """One table a reason: it is a sentence, and hundreds of writes share it."""
-    shown_rows = sorted(plan.rows[:ROWS_SHOWN], key=lambda row: row["allowed_because"] or "")
+    """One table a reason, none of them left out: it is a sentence, and hundreds of writes share it."""
     parts = []
-    for because, of_these in groupby(shown_rows, key=lambda row: row["allowed_because"] or ""):
+    for because, group in groupby(sorted(plan.rows, key=because_of), key=because_of):
+        of_these = [*group]
         table = plain_table("write to", "what", "key", "field", "from", "to", numbers=())
-        for row in of_these:
+        for row in of_these[:ROWS_SHOWN]:
             values = (shown(row[name]) for name in ("record_key", "field", "from_value", "to_value"))
             table.add_row(row["target_system"], row["operation"], *values)
-        parts += [Text(plain(because), "bold"), table, Text()]
-    left_out = len(plan.rows) - ROWS_SHOWN
-    return Group(*parts, *([Text(f"… and {number(left_out)} more in marts.fix_plan")] if left_out > 0 else []))
+        parts += [Text(f"{plain(because)}: {number(len(of_these))}", "bold"), table]
+        if len(of_these) > ROWS_SHOWN:
+            parts.append(Text(f"… and {number(len(of_these) - ROWS_SHOWN)} more of these in marts.fix_plan"))
+        parts.append(Text())
+    return Group(*parts)
+
+
+def because_of(row: dict) -> str:
+    return row["allowed_because"] or ""
 
 
 def what_stopped(plan: Plan) -> Group:

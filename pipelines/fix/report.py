@@ -9,7 +9,6 @@ from pipelines.fix.apply import Applied
 from pipelines.fix.plan import shown
 from pipelines.show import number, plain
 
-ROWS_SHOWN = 25
 OUTCOMES = ("written", "dropped", "refused", "unknown", "left out")
 
 
@@ -17,11 +16,9 @@ def show(applied: Applied, console: Console) -> None:
     counts = Counter(outcome for _, outcome, _ in applied.told)
     others = [told for told in applied.told if told[1] != "written"]
     if others:
-        for row, outcome, detail in others[:ROWS_SHOWN]:
+        for row, outcome, detail in others:
             what = " ".join(filter(None, (row["target_system"], row["operation"], shown(row["record_key"]), shown(row["field"]))))
             console.print(Text(f"{outcome}: {what}: {plain(detail)}"))
-        if len(others) > ROWS_SHOWN:
-            console.print(Text(f"… and {number(len(others) - ROWS_SHOWN)} more in marts.fix_log"))
     parts = [
         f"{number(counts[outcome])} {outcome}" for outcome in ("written", "dropped", "refused", "unknown", "left out") if counts[outcome]
     ]

@@ -16,7 +16,7 @@ class Files:
 
     def __init__(self, stated: TargetSettings):
         self.stated = stated
-        self.folder = settings.ROOT / stated.setting("path", str(settings.state_folder() / "exports/fixes"))
+        self.folder = settings.ROOT / stated.setting("path", str(settings.state_folder() / "fixes"))
 
     def refuses(self, write: Write) -> str | None:
         """Nothing: a row can say any change."""

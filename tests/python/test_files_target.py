@@ -87,4 +87,4 @@ def test_nobody_else_can_read_it(target):
 
 def test_it_goes_into_the_state_folder_unless_told_otherwise(tmp_path, monkeypatch):
     monkeypatch.setenv("TALLYSTICK_STATE", str(tmp_path))
-    assert files.Files(TargetSettings("billing")).folder == tmp_path / "exports/fixes"
+    assert files.Files(TargetSettings("billing")).folder == tmp_path / "fixes"

@@ -12,7 +12,7 @@ from conftest import ROOT, copy_project
 from pipelines.public import contracts
 
 NUMBERS = ("bigint", "integer", "double", "decimal")
-UNITS = {"records", "differences", "values", "writes", "runs", "times", "share", "currency", "hours", "days", "seconds", "none"}
+UNITS = {"records", "differences", "values", "writes", "runs", "times", "pairs", "share", "currency", "hours", "days", "seconds", "none"}
 
 
 def lacking(tables: dict[str, dict]) -> list[str]:

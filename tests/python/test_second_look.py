@@ -207,7 +207,7 @@ def test_the_command_reads_again_writes_and_tells(yesterday):
     ran = yesterday.run("fix", "--apply", TARGETS__CRM__CONNECTOR="files")
     assert ran.code == 0, ran.err
     assert "1 written, 1 dropped" in ran.out
-    (file,) = (yesterday.state / "exports/fixes").iterdir()
+    (file,) = (yesterday.state / "fixes").iterdir()
     with file.open(newline="") as rows:
         (row,) = csv.DictReader(rows)
     assert (row["record_key"], row["field"], row["from_value"], row["to_value"]) == (key, "status", left, "active")
@@ -215,6 +215,19 @@ def test_the_command_reads_again_writes_and_tells(yesterday):
         assert connection.execute("select outcome, count(*) from marts.fix_log group by all order by all").fetchall() == [
             ("dropped", 1), ("written", 1),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", ["decisions", "response_policies"])
+def test_what_people_said_after_the_plan_was_made_stops_it(yesterday, seed):
+    (key,) = yesterday.query("select any_value(record_key) from marts.discrepancies where field = 'status' and status = 'open'")[0]
+    plans.plan(yesterday.warehouse, [plans.write("crm", "update", key, "status", to_value="active")])
+    (made_of,) = (yesterday.state / "before").iterdir()
+    with duckdb.connect(made_of) as connection:
+        connection.execute(f"insert into seeds.{seed} (reconciliation) values ('customers')")
+    ran = yesterday.run("fix", "--apply", TARGETS__CRM__CONNECTOR="files")
+    assert ran.code == 4, ran.err
+    assert ran.says(f"seeds/{seed}.csv has changed since run", "make reconcile plans anew")
+    assert not (yesterday.state / "fixes").exists()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Request:
 
 class Recording:
     """`with Recording({"C-1": {"status": "active"}}) as server`. `answers[n]` is what is done with the n-th request, after it was
-    taken in: a status to answer with (nothing is written for 4xx and 5xx), "hang up" or "kill" (who asked)."""
+    taken in: a status to answer with (nothing is written for 4xx and 5xx), "hang up", "kill" or "interrupt" (who asked)."""
 
     def __init__(self, records: dict[str, dict], answers: dict[int, int | str] | None = None):
         self.records, self.answers = records, answers or {}
@@ -61,7 +61,7 @@ class Recording:
         self.requests.append(request)
         self.times.append(time.monotonic())
         answer = self.answers.get(len(self.requests), 200)
-        if answer in (200, "hang up", "kill"):
+        if answer in (200, "hang up", "kill", "interrupt"):
             request.headers["did"] = "yes"
             if request.method == "DELETE":
                 self.records.pop(request.key, None)
@@ -80,13 +80,13 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}")
         headers = {name.lower(): value for name, value in self.headers.items()}
         done = self.server.recording.take(Request(self.command, self.path.rpartition("/")[2], body, headers))
-        if done == "kill":
-            os.kill(int(headers["pid"]), signal.SIGKILL)
+        if done in ("kill", "interrupt"):
+            os.kill(int(headers["pid"]), signal.SIGKILL if done == "kill" else signal.SIGINT)
         if done in ("kill", "hang up"):
             self.close_connection = True
             return
         said = {"message": f"no\x1b[31m such thing, says {headers['authorization']}" if done == 403 else "no\x1b[31m such thing"}
-        self.answer(done, {} if done == 200 else said)
+        self.answer(*((200, {}) if done in (200, "interrupt") else (done, said)))
 
     do_POST = do_DELETE = do_PUT
 
@@ -158,6 +158,7 @@ def killed_at(boundary: str, position: int, environment: dict[str, str]) -> None
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     from rich.console import Console
 
+    from pipelines.failures import Interrupted
     from pipelines.fix import apply
     from pipelines.fix.journal import Journal
     from pipelines.progress import Plain
@@ -174,7 +175,10 @@ def killed_at(boundary: str, position: int, environment: dict[str, str]) -> None
         when, _, step = boundary.partition(" ")
         holder, name = steps[step]
         setattr(holder, name, dying(getattr(holder, name), when, position))
-    apply.apply(Plain(Console(quiet=True)))
+    try:
+        apply.apply(Plain(Console(quiet=True)))
+    except Interrupted as failure:
+        sys.exit(failure.exit_code)
 
 
 def dying(step: Callable, when: str, position: int) -> Callable:

@@ -13,7 +13,7 @@ from recording import TOKEN, Recording, killed_at
 from rich.console import Console
 
 from pipelines import cli, run
-from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, NotTrustworthy, TargetFailed
+from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, Interrupted, NotTrustworthy, TargetFailed
 from pipelines.fix import apply as applying
 from pipelines.fix import report
 from pipelines.fix.journal import Journal
@@ -341,6 +341,17 @@ def test_killed_anywhere_each_is_written_once_and_the_log_agrees(with_a_create, 
 def test_killed_at_every_write_each_is_written_once_and_the_log_agrees(with_a_create, boundary, position):
     if (boundary, position) not in CAN_NOT_BE_KNOWN:
         kill_and_start_again(with_a_create, boundary, position)
+
+
+def test_after_an_interrupt_nothing_more_is_sent_until_it_is_applied_again(with_a_create):
+    environment = with_a_create.server.environment | {"TALLYSTICK_STATE": str(with_a_create.state)}
+    with_a_create.server.answers = {1: "interrupt"}
+    assert run_killed("", 0, environment) == Interrupted.exit_code
+    assert with_a_create.server.writes() == [("PUT", "C-1")]
+    assert with_a_create.journal() == with_a_create.log() == [("C-1", 1, "written")]
+    with_a_create.server.answers = {}
+    assert run_killed("", 0, environment) == 0
+    assert with_a_create.server.writes() == [("PUT", "C-1"), ("POST", "C-2"), ("PUT", "C-3")]
 
 
 def test_a_create_that_was_begun_is_not_sent_again_where_nobody_knows(with_a_create):

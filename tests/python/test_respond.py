@@ -15,7 +15,7 @@ from test_oracle import LIFTED, TABLES, World, played
 
 from pipelines.settings import project_vars
 
-WORLDS = 4
+WORLDS = 3
 CAUSES = [
     "created here, never arrived there", "removed or ended there, still here", "changed here, never arrived there",
     "changed on both sides", "an older value overwrote a newer one", "agreed before, gone now", "unknown",

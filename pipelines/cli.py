@@ -281,7 +281,7 @@ def tell_people(test: Annotated[bool, typer.Option("--test", help="Send a test m
 
 @app.command()
 def explain(
-    key: Annotated[str, typer.Argument(help="The record's key, as either system writes it.")],
+    key: Annotated[str, typer.Argument(help="The record's key, as either system writes it, or the id of a difference.")],
     pair: Annotated[str | None, typer.Option(help="Only this pair.")] = None,
 ) -> None:
     """One record's story: both sides, what they last agreed on, its differences with cause and evidence, decisions."""

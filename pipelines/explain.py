@@ -43,6 +43,11 @@ where reconciliation = $pair and $key in (left_key, right_key)
 """
 
 
+# A message names differences by their ids.
+KEY = """
+select coalesce((select record_key from marts.discrepancy_history where discrepancy_id = lower(trim($key))), {normalised})
+"""
+
 DECISIONS = """
 select decisions.*, concat_ws(' ', history.bucket, history.field) as what, history.decision_state
 from marts.decision_status as decisions
@@ -55,14 +60,14 @@ FIXES = "select * from marts.fix_log where reconciliation = ? and record_key = ?
 
 
 def explain(connection: duckdb.DuckDBPyConnection, console: Console, key: str, pair: str | None) -> None:
-    """Prints the record that has `key` in each pair, or in `pair`. Raises BadConfiguration where no side has or had it."""
+    """Prints the record that has `key`, or a difference with that id, in each pair or in `pair`. Raises BadConfiguration where none is."""
     pairs = rows(connection, TRUSTED_PAIRS, [pair])
     if not pairs:
         known = ", ".join(settings.project_vars()["reconciliations"])
         raise BadConfiguration(
             f"There is no trusted run of {pair or 'any pair'}; the pairs are {known}.", "Nothing was touched; run make reconcile first."
         )
-    key = connection.execute(f"select {normalised_key('$key')}", {"key": key}).fetchone()[0]
+    key = connection.execute(KEY.format(normalised=normalised_key("$key")), {"key": key}).fetchone()[0]
     stories = [story for of_pair in pairs if (story := told(connection, of_pair, key))]
     if not stories:
         names = ", ".join(of_pair["reconciliation"] for of_pair in pairs)

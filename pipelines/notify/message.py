@@ -107,7 +107,7 @@ def compose(connection: duckdb.DuckDBPyConnection, run: dict, since: int, first_
         [what_came_as_a_wave(row) for row in rows(connection, WAVES, {"since": since})] if news else [],
         *by_owner(news, owners),
         *(the_week(connection, owners) if is_summary else []),
-        ["tallystick list has every difference, and tallystick decide takes an id."],
+        ["tallystick list has every difference; tallystick explain and tallystick decide take an id."],
     ]
     return Message(
         title=title(untrusted, events, owners if is_summary else None),

@@ -26,6 +26,11 @@ def test_one_screen_says_both_sides_the_base_the_cause_and_the_evidence(told, qu
     assert ran.out.count("\n") < 40
 
 
+def test_a_difference_is_known_by_its_id(told, quiet_customer):
+    ((id_,),) = told.query(f"select discrepancy_id from marts.discrepancies where record_key = '{quiet_customer}' and field = 'country'")
+    assert told.run("explain", id_).out == told.run("explain", quiet_customer).out
+
+
 def test_what_a_terminal_would_obey_is_not_printed(told, quiet_customer):
     assert "\x1b" not in told.run("explain", quiet_customer).out
 

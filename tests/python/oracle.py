@@ -251,7 +251,7 @@ def subscribed_status(owned: list[Row]) -> Value:
     if not owned:
         return Value("inactive", "no subscription")
     each = [status_field("billing subscriptions", row["status"]) for row in owned]
-    stated = ", ".join(sorted({value.stated for value in each if value.stated})) or "no status"
+    stated = ", ".join(sorted({value.stated or "no status" for value in each}))
     meant = {value.meant for value in each}
     for status in ("active", None, "paused"):
         if status in meant:

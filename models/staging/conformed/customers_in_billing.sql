@@ -17,7 +17,7 @@ subscriptions_per_customer as (
 
     select
         customer_key,
-        string_agg(distinct status_stated, ', ' order by status_stated) as status_stated,
+        string_agg(distinct coalesce(status_stated, 'no status'), ', ' order by coalesce(status_stated, 'no status')) as status_stated,
         case
             when bool_or(status is not distinct from 'active') then 'active'
             when bool_or(status is null) then null
@@ -40,10 +40,7 @@ joined as (
         customers.company,
         customers.email,
         customers.country,
-        case
-            when subscriptions_per_customer.customer_key is null then 'no subscription'
-            else coalesce(subscriptions_per_customer.status_stated, 'no status')
-        end as status_stated,
+        coalesce(subscriptions_per_customer.status_stated, 'no subscription') as status_stated,
         case when subscriptions_per_customer.customer_key is null then 'inactive' else subscriptions_per_customer.status end as status,
 
         customers.created_at,

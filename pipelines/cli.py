@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines import after, alerts, listing, public, run, settings, show
-from pipelines.failures import OF_THIS_MACHINE, Failure, NotTrustworthy, SourceFailed, first_line
+from pipelines.failures import OF_THIS_MACHINE, Failure, Interrupted, NotTrustworthy, SourceFailed, first_line
 from pipelines.progress import shown
 
 if TYPE_CHECKING:
@@ -339,6 +339,10 @@ def main() -> None:
     os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == Interrupted.exit_code:  # Typer has caught Ctrl-C and says nothing
+            end("Interrupted. What is published is whole: run tallystick status to see of when, make reconcile to go on.", ended.code)
+        raise
     except Failure as failure:
         end(str(failure), failure.exit_code)
     except OF_THIS_MACHINE as error:

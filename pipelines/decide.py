@@ -47,11 +47,20 @@ def decide(
         raise BadConfiguration(f"There is no current difference of {about}: tallystick explain KEY tells a record's.", NOTHING_DECIDED)
     for difference in found:
         refuse(decision, difference)
-    told = {"decision": decision, "decided_by": by, "decided_at": f"{now:%Y-%m-%dT%H:%M:%SZ}", "until": until or "", "note": note}
+    told = {"decision": decision, "decided_by": by, "decided_at": f"{now:%Y-%m-%dT%H:%M:%SZ}", "until": until or ""}
     blank = dict.fromkeys(("discrepancy_id", *kind), "")
-    about = [{"discrepancy_id": difference["discrepancy_id"]} for difference in found] if what else [kind]
+    # An id alone would tell whoever reviews the commit nothing.
+    about = [{"discrepancy_id": each["discrepancy_id"], "note": noted(each, note)} for each in found] if what else [kind | {"note": note}]
     seeds.append("decisions", [blank | {name: value or "" for name, value in entry.items()} | told for entry in about])
     return found
+
+
+def noted(difference: dict, note: str) -> str:
+    return ": ".join(filter(None, (in_words(difference), note)))
+
+
+def in_words(difference: dict) -> str:
+    return plain(f"{difference['reconciliation']} {difference['record_key']} {difference['field'] or difference['bucket']}")
 
 
 def last_day(until: str) -> date:
@@ -63,7 +72,7 @@ def last_day(until: str) -> date:
 
 def refuse(decision: str, difference: dict) -> None:
     """Raises BadConfiguration where the decision would do nothing to that difference."""
-    name = plain(f"{difference['reconciliation']} {difference['record_key']} {difference['field'] or difference['bucket']}")
+    name = in_words(difference)
     if decision == "release" and difference["status"] not in ("quarantined", "accepted"):
         raise BadConfiguration(f"{name} is {difference['status'].replace('_', ' ')}: there is nothing to release.", NOTHING_DECIDED)
     if decision == "fix" and difference["fix_objection"]:

@@ -49,9 +49,12 @@ select coalesce((select record_key from marts.discrepancy_history where discrepa
 """
 
 DECISIONS = """
-select decisions.*, concat_ws(' ', history.bucket, history.field) as what, history.decision_state
-from marts.decision_status as decisions
-inner join marts.discrepancy_history as history on history.decision_id = decisions.decision_id
+select
+    decisions.*, concat_ws(' ', history.bucket, history.field) as what,
+    case when history.decision_id = decisions.decision_id then history.decision_state else decisions.state end as decision_state
+from marts.discrepancy_history as history
+inner join marts.decision_status as decisions
+    on decisions.decision_id = history.decision_id or decisions.discrepancy_id = history.discrepancy_id
 where history.reconciliation = ? and history.record_key = ?
 order by decided_at
 """

@@ -246,6 +246,7 @@ class Builder:
             cwd=settings.ROOT,
             env=environment,
             pass_fds=[lock],
+            process_group=0,  # Ctrl-C is for the run, which ends this one
             text=True,
         )
 

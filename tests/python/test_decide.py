@@ -44,9 +44,10 @@ def one(published: duckdb.DuckDBPyConnection, condition: str) -> tuple[str, str]
 
 
 def test_a_difference_is_decided_by_its_id(seed, published):
-    each, _ = one(published, "status = 'open' and field = 'status'")
+    each, key = one(published, "status = 'open' and field = 'status' and reconciliation = 'contracts'")
     decide(published, "accept", each, ANY, "Ana", "2026-12-31", "moves, in January")
-    assert seed.read_text() == f'{HEADER}\n{each},,,,,accept,Ana,2026-03-03T09:00:00Z,2026-12-31,"moves, in January"\n'
+    note = f'"contracts {key} status: moves, in January"'
+    assert seed.read_text() == f"{HEADER}\n{each},,,,,accept,Ana,2026-03-03T09:00:00Z,2026-12-31,{note}\n"
 
 
 def test_a_record_is_decided_by_its_key_as_either_system_writes_it(seed, published):
@@ -54,6 +55,7 @@ def test_a_record_is_decided_by_its_key_as_either_system_writes_it(seed, publish
     found = decide(published, "quarantine", f" {key.lower()}\t", ANY, "Ana", None, "")
     ids = published.execute("select discrepancy_id from marts.discrepancies where record_key = ?", [key]).fetchall()
     assert sorted(row["discrepancy_id"] for row in csv.DictReader(seed.open(newline=""))) == sorted(each for (each,) in ids)
+    assert {row["note"].rsplit(" ", 1)[0] for row in csv.DictReader(seed.open(newline=""))} == {f"contracts {key}"}
     assert len(found) == len(ids)
 
 

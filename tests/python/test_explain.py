@@ -69,6 +69,13 @@ def test_who_decides_what_was_decided_and_what_was_written_are_told(first_night,
         )
         connection.execute(
             """
+            insert into marts.decision_status by name
+            select 'e' as decision_id, ? as discrepancy_id, 'accept' as decision, 'Ben' as decided_by, date '2026-03-02' as until, 'expired' as state
+            """,
+            [difference],
+        )
+        connection.execute(
+            """
             insert into marts.fix_log by name
             select 'k' as idempotency_key, 1 as attempt, 'contracts' as reconciliation, ? as record_key, 'end' as operation,
                 'status' as field, 'billing' as target_system, timestamptz '2026-03-04 09:00:00Z' as attempted_at,
@@ -79,6 +86,7 @@ def test_who_decides_what_was_decided_and_what_was_written_are_told(first_night,
     out = world.run("explain", key, "--pair", "contracts").out
     assert "Finance decides by 2026-03-05; no policy names it" in out
     assert "conflict status: fix by Ana, in force: it ends" in out
+    assert "conflict status: accept by Ben until 2026-03-02, expired" in out
     assert "end status in billing 2026-03-04 09:00 UTC: written, verified by run 000002-x" in out
 
 

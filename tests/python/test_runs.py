@@ -173,6 +173,17 @@ def test_sigterm_ends_the_run_and_its_children_and_yesterday_stays(second_night,
     assert yesterday.fingerprint() == before
 
 
+def test_an_interrupt_exits_130_and_says_what_is_published(second_night, yesterday):
+    before = yesterday.fingerprint()
+    process = yesterday.start("reconcile")
+    time.sleep(0.6 * second_night.seconds)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+    _, told = process.communicate(timeout=30)
+    assert (process.returncode, yesterday.fingerprint()) == (130, before)
+    assert "Interrupted. What is published is whole" in told and "Traceback" not in told
+    wait_until_unlocked(yesterday)
+
+
 def test_a_dbt_process_that_dies_exits_1(second_night, yesterday):
     before = yesterday.fingerprint()
     process = yesterday.start("reconcile")

@@ -64,6 +64,9 @@ DECISIONS = [
     (KIND | {"bucket": "missing"}, "bucket must be left_only, right_only or conflict"),
     (KIND | {"cause": "gone"}, "there is no cause gone"),
     (KIND | {"bucket": "left_only", "field": "email"}, "a record that stands on one side has no field"),
+    (KIND | {"field": "e-mail"}, "customers has no field e-mail: status, email, country"),
+    (KIND | {"field": "amount"}, "customers has no field amount"),
+    (KIND | {"reconciliation": None, "field": "customer_number"}, "no pair has a field customer_number"),
     ({}, ""),
     ({"until": "2026-12-31"}, ""),
     (KIND | {"bucket": "conflict", "field": "email", "cause": "agreed before, gone now"}, ""),
@@ -85,6 +88,8 @@ POLICIES = [
     (REPORT | {"bucket": "missing"}, "bucket must be"),
     (REPORT | {"cause": "gone"}, "there is no cause gone"),
     (REPORT | {"bucket": "right_only", "field": "email"}, "a record that stands on one side has no field"),
+    (FIX | {"field": "plan"}, "customers has no field plan"),
+    (REPORT | {"field": "stage", "reconciliation": "contracts"}, "contracts has no field stage: status, plan, amount, currency"),
     (REPORT | {"least_runs": 0}, "least_runs must be at least 1"),
     (REPORT | {"most_rows": -1}, "most_rows at least 0"),
     (REPORT | {"most_share": -0.1}, "most_share between 0 and 1"),
@@ -122,6 +127,29 @@ def test_a_policy_is_refused_where_it_does_not_say_what_and_where(engine, row, w
     told = said_against(engine, "assert_response_policies_can_be_read", response_policies=[row])
     assert (wrong in told) if wrong else told == ""
     assert not wrong or "seeds/response_policies.csv" in told
+
+
+OWNERS_ROWS = [
+    ({"owner": None}, "owner is blank"),
+    ({"days_to_decide": None}, "days_to_decide must be at least 0"),
+    ({"days_to_decide": -1}, "days_to_decide must be at least 0"),
+    ({"reconciliation": "customer"}, "there is no pair customer"),
+    ({"bucket": "missing"}, "bucket must be"),
+    ({"cause": "gone"}, "there is no cause gone"),
+    ({"bucket": "right_only", "field": "email"}, "a record that stands on one side has no field"),
+    ({"field": "mail"}, "no pair has a field mail"),
+    ({"reconciliation": "contracts", "field": "email"}, "contracts has no field email"),
+    ({}, ""),
+    ({"field": "email"}, ""),
+    ({"reconciliation": "contracts", "bucket": "conflict", "field": "starts_on", "cause": "unknown"}, ""),
+]
+
+
+@pytest.mark.parametrize(("change", "wrong"), OWNERS_ROWS)
+def test_an_owner_of_a_kind_that_there_is_not_is_refused(engine, change, wrong):
+    told = said_against(engine, "assert_owners_can_be_read", owners=[OWNER | change])
+    assert (wrong in told) if wrong else told == ""
+    assert not wrong or "seeds/owners.csv" in told
 
 
 OWNERS = [

@@ -17,9 +17,9 @@ read as (
             when discrepancy_id is null and concat(reconciliation, bucket, field, cause) = ''
                 then 'it names neither a difference nor a kind'
             when discrepancy_id is not null and not regexp_full_match(discrepancy_id, '[0-9a-f]{32}') then 'discrepancy_id is none'
-            {{ unreadable_kind() }}
+            {{ unreadable_kind('decisions') }}
         end as wrong
-    from {{ ref('decisions') }}
+    from {{ ref('decisions') }} as decisions
 
 )
 

@@ -14,7 +14,7 @@ read as (
         {{ kind_in_words('policies.') }} as entry,
         case
             when response is null or response not in ('report', 'fix', 'quarantine') then 'response must be report, fix or quarantine'
-            {{ unreadable_kind() | replace('reconciliation', 'policies.reconciliation') }}
+            {{ unreadable_kind('policies') }}
             when least_runs < 1 or most_rows < 0 or most_share < 0 or most_share > 1
                 then 'least_runs must be at least 1, most_rows at least 0, most_share between 0 and 1'
             when response = 'quarantine' and operation is not null then 'what is quarantined is not written: leave operation blank'

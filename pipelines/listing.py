@@ -17,20 +17,21 @@ from rich.text import Text
 
 from pipelines import settings
 from pipelines.failures import BadConfiguration, NotTrustworthy
-from pipelines.show import LAST_TRUSTED_RUNS, meaning, plain, plain_table, rows
+from pipelines.show import LAST_TRUSTED_RUNS, age, meaning, plain, plain_table, rows
 
 AT_ONCE = 1_000
 LONGEST_VALUE = 80
-HEADINGS = ("status", "due", "owner", "pair", "key", "difference")
+HEADINGS = ("status", "due", "owner", "pair", "key", "difference", "age", "at risk")
 
-# What waits for somebody comes first, soonest due. Amounts order only what is due at one time: two currencies have no common scale.
+# What waits for somebody comes first, soonest due. Amounts order only what is due at one time in one currency: two have no common scale.
 LIST = """
 select * from marts.discrepancies
 where status = coalesce($status, status) and bucket = coalesce($bucket, bucket)
     and coalesce(owner, 'nobody') = coalesce($owner, owner, 'nobody') and reconciliation = coalesce($pair, reconciliation)
     and field = coalesce($field, field) and cause = coalesce($cause, cause) and (is_overdue or not $overdue)
 order by
-    status in ('open', 'quarantined') desc, due_at nulls last, value_at_risk desc nulls last, first_seen_at,
+    status in ('open', 'quarantined') desc, due_at nulls last, currency nulls last, value_at_risk desc nulls last,
+    first_seen_at,
     reconciliation desc, record_key, bucket, field
 """
 
@@ -128,7 +129,7 @@ def matching(connection: duckdb.DuckDBPyConnection, filters: dict) -> Found:
 def as_table(found: Found, console: Console) -> int:
     """As many as are looked at: how wide it is, is known only once all that it shows is."""
     shown = list(islice(found.as_dicts(), AT_ONCE))
-    table = plain_table(*HEADINGS, numbers=())
+    table = plain_table(*HEADINGS[:-2], numbers=HEADINGS[-2:])
     for row in shown:
         table.add_row(*map(Text, told(row, plain)), style="red" if row["is_overdue"] else "")
     if shown:
@@ -197,6 +198,8 @@ def told(row: dict, value: Callable[[str], str]) -> tuple[str, ...]:
         row["reconciliation"],
         short(row["record_key"]),
         both if row["bucket"] == "conflict" else meaning(row),
+        age(row["age_hours"]),
+        "-" if row["value_at_risk"] is None else f"{row['value_at_risk']:,.2f} {short(row['currency'] or '')}".rstrip(),
     )
 
 

@@ -69,6 +69,17 @@ checks as (
         || format('past {:.0f} % it is the comparison that is wrong', 100 * most_share_different),
         true
     from buckets
+    union all
+    select
+        known_conflicts.reconciliation, 'both', 'known_records_are_still_there',
+        still_there,
+        ceil(known * least_share_still_there),
+        known < least_records_for_a_ratio or still_there >= known * least_share_still_there,
+        format('of {:,} records with an open conflict {:,} are still in either system; ', known, still_there)
+        || format('under {:.0f} % the keys or the systems are others than before', 100 * least_share_still_there),
+        true
+    from {{ ref('known_conflicts') }} as known_conflicts
+    inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = known_conflicts.reconciliation
 
 ),
 

@@ -37,6 +37,7 @@ LIFTED = {
     "most_active_share_change": 1,
     "least_ended_share_of_other_side": 0,
     "most_share_different": 1,
+    "least_share_still_there": 0,
 }
 
 # What an edit may write; {key} stands for the record's own key, {lower} for its lower case.

@@ -76,6 +76,17 @@ def differ(count: int) -> Change:
     return change
 
 
+def rekey(count: int) -> Change:
+    """As many customers get another key in both systems."""
+
+    def change(tables):
+        for rows in (tables["crm"]["customers"], tables["crm"]["deals"], *tables["billing"].values()):
+            for row in rows[:count]:
+                row["customer_number"] = f"N-{row['customer_number']}"
+
+    return change
+
+
 def evidence(table: tuple[str, str] = CUSTOMERS, **columns) -> dict:
     return {"evidence": {table: columns}}
 
@@ -158,8 +169,8 @@ def test_every_check_has_a_gate_and_a_scenario_here():
         assert engine.refusals() == []
         reported = {row["check_name"] for row in engine.rows("from warehouse.marts.trust_checks")}
         assert set(verdicts(engine).values()) == {"trusted"}
-    assert reported == set(project().gates) == {*FAILING, "no_slow_erosion"}
-    assert len(reported) == 21
+    assert reported == set(project().gates) == {*FAILING, "no_slow_erosion", "known_records_are_still_there"}
+    assert len(reported) == 22
 
 
 @pytest.mark.parametrize("check", FAILING)
@@ -197,6 +208,24 @@ def test_slow_erosion_is_held_against_the_high_water_mark(third_night, expected)
             engine.night(f"2026-03-{day:02}T03:00:00Z", evidence=declared, **house(range(records)))
             assert failed(engine, "no_implausible_drop") == set()
         assert failed(engine, "no_slow_erosion") == expected
+
+
+@pytest.mark.parametrize(("conflicts", "gone", "expected"), [(40, 21, {("customers", "both")}), (40, 20, set()), (19, 19, set())])
+def test_known_records_are_still_there_down_to_half(conflicts, gone, expected):
+    nights = []
+    for change in (lambda tables: None, rekey(gone)):
+        nights.append(whole())
+        differ(conflicts)(nights[-1])
+        change(nights[-1])
+    with Engine() as engine:
+        engine.night(FIRST, **nights[0])
+        before = engine.rows("from warehouse.marts.discrepancy_history order by all")
+        assert (len(before), engine.refusals()) == (conflicts, [])
+        engine.night(SECOND, publish=False, **nights[1])
+        assert failed(engine, "known_records_are_still_there") == expected
+        assert verdicts(engine) == {"contracts": "trusted", "customers": "not trustworthy" if expected else "trusted"}
+        if expected:
+            assert engine.rows("from warehouse.marts.discrepancy_history order by all") == before
 
 
 def test_a_ratio_of_a_handful_means_nothing():

@@ -49,8 +49,9 @@ simulate: setup ## Play thirty nights of a world whose sync loses events, and ho
 status: setup ## When the last trusted run was; fails when it is stale
 	@$(BIN)/tallystick status
 
+# One worker more than cores: a test often waits for a command that waits for a disk or a receiver.
 test: setup lint ## Everything that must hold
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $$((1 + $$(getconf _NPROCESSORS_ONLN))) --dist loadfile --no-loadscope-reorder
 
 duckdb-2: setup ## The sample's tests on DuckDB 2, so that a newer pin is no surprise
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --target .venv/duckdb-2 --upgrade duckdb==2.0.0

@@ -12,7 +12,7 @@ import time
 
 import duckdb
 import pytest
-from conftest import TABLES, Ran, World, contents
+from conftest import TABLES, Ran, World, contents, wait_for
 
 from pipelines import run
 from pipelines.failures import Failure
@@ -103,13 +103,12 @@ def test_a_broken_model_exits_1_and_yesterday_stays(yesterday, project, fault):
     assert ran.says("dbt failed", "Nothing was published")
 
 
-def kill_after(world: World, seconds: float, how: signal.Signals = signal.SIGKILL) -> int:
+def kill_after(world: World, seconds: float) -> None:
     process = world.start("reconcile")
     time.sleep(seconds)
-    process.send_signal(how)
+    process.kill()
     process.communicate()
     wait_until_unlocked(world)
-    return process.returncode
 
 
 def test_kill_9_at_a_spread_of_points_leaves_old_or_new(second_night, yesterday):
@@ -166,17 +165,21 @@ def test_kill_9_before_and_between_the_two_swaps_converges(second_night, yesterd
     assert contents(yesterday) == new
 
 
-def test_sigterm_ends_the_run_and_its_children_and_yesterday_stays(second_night, yesterday):
+def test_sigterm_ends_the_run_and_its_children_and_yesterday_stays(yesterday):
     before = yesterday.fingerprint()
-    code = kill_after(yesterday, 0.5 * second_night.seconds, signal.SIGTERM)
-    assert code != 0
+    process = yesterday.start("reconcile")
+    wait_for(yesterday.state / "next", process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    wait_until_unlocked(yesterday)
+    assert process.returncode != 0
     assert yesterday.fingerprint() == before
 
 
-def test_an_interrupt_exits_130_and_says_what_is_published(second_night, yesterday):
+def test_an_interrupt_exits_130_and_says_what_is_published(yesterday):
     before = yesterday.fingerprint()
     process = yesterday.start("reconcile")
-    time.sleep(0.6 * second_night.seconds)
+    wait_for(yesterday.state / "next", process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
     _, told = process.communicate(timeout=30)
     assert (process.returncode, yesterday.fingerprint()) == (130, before)

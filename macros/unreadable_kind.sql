@@ -6,17 +6,20 @@
             when not list_contains(['left_only', 'right_only', 'conflict'], bucket) then 'bucket must be left_only, right_only or conflict'
             when not list_contains({{ causes() }}, cause) then 'there is no cause ' || cause
             when bucket != 'conflict' and field is not null then 'a record that stands on one side has no field'
-            {%- for pair in pairs -%}
+            {%- for pair in pairs if compared_fields(pair) -%}
             {%- set fields = compared_fields(pair) -%}
             {%- do all_fields.extend(fields) %}
             when {{ row }}.reconciliation = '{{ pair }}' and not list_contains({{ fields }}, field)
-                then format('{} has no field {}: {{ fields | join(", ") }}', {{ row }}.reconciliation, field)
+                then format('{{ pair }} has no field {}: {{ fields | join(", ") }}', field)
             {%- endfor %}
             when not list_contains({{ all_fields }}, field) then 'no pair has a field ' || field
 {%- endmacro %}
 
 {# What a pair compares, as its model names it to reconcile(). #}
 {% macro compared_fields(reconciliation) -%}
-    {%- set models = graph.nodes.values() | selectattr('name', 'eq', 'compare_' ~ reconciliation) if execute else [] -%}
-    {{ return(modules.re.findall("['\"]field['\"]: *['\"](\w+)['\"]", models | map(attribute='raw_code') | join)) }}
+    {%- if execute -%}
+        {%- set models = graph.nodes.values() | selectattr('name', 'eq', 'compare_' ~ reconciliation) -%}
+        {{ return(modules.re.findall("['\"]field['\"]: *['\"](\w+)['\"]", models | map(attribute='raw_code') | join)) }}
+    {%- endif -%}
+    {{ return([]) }}
 {%- endmacro %}

@@ -70,7 +70,8 @@ def test_who_decides_what_was_decided_and_what_was_written_are_told(first_night,
         connection.execute(
             """
             insert into marts.decision_status by name
-            select 'e' as decision_id, ? as discrepancy_id, 'accept' as decision, 'Ben' as decided_by, date '2026-03-02' as until, 'expired' as state
+            select 'e' as decision_id, ? as discrepancy_id, 'accept' as decision, 'Ben' as decided_by,
+                date '2026-03-02' as until, 'expired' as state
             """,
             [difference],
         )

@@ -37,9 +37,12 @@ def main() -> int:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    from pipelines.templates import remember_templates
+
     answers, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr
     os.dup2(2, 1)
     drop_debugging()
+    remember_templates(f"{kept()}/templates")
     callbacks = [say_errors, Log()]
     parsed = parse(callbacks)
     if not parsed.success:
@@ -60,11 +63,15 @@ def parse(callbacks: list):
     from dbt.cli.main import dbtRunner
 
     of_this_run = {name: os.environ.pop(name) for name in OF_A_RUN if name in os.environ}
-    target = "target" if os.access(".", os.W_OK) else os.environ["DBT_TARGET_PATH"]
     try:
-        return dbtRunner(callbacks=callbacks).invoke([*LEAN, "parse", "--target-path", target])
+        return dbtRunner(callbacks=callbacks).invoke([*LEAN, "parse", "--target-path", kept()])
     finally:
         os.environ.update(of_this_run)
+
+
+def kept() -> str:
+    """The folder of what runs remember of the project itself."""
+    return "target" if os.access(".", os.W_OK) else os.environ["DBT_TARGET_PATH"]
 
 
 def drop_debugging() -> None:

@@ -110,7 +110,7 @@ STATES = {
     "in_flight": ("update marts.discrepancies set status = 'in_flight', listed_in_run = null", COUNTED),
 }
 SAYS = {
-    "first": ["97 differences are open", "This is the first run", "One run so far"],
+    "first": ["97 differences are open", "97 open, 97 new", "103 differences past the lag", "This is the first run", "One run so far"],
     "trusted": ["95 differences are open, 1 new", "4 overdue", "23 gone since the last trusted run", "Opened (up) and resolved (down)"],
     "wave": ["Wave in customers, status differs: 31 new, 1.2 expected", "country = NL, 24 of 31 (3.1 times its share)"],
     "half": ["Not trustworthy: contracts", "customers: trusted", "contracts: below is the last trusted list, of 3 March 2026, 03:00 UTC"],
@@ -200,7 +200,7 @@ def test_a_state_of_things_reads_well(desk, name):
     assert html.stat().st_size < 1_500_000
     for width, scheme in ((390, "dark"), (1280, "light")):
         with desk.open(html, width, scheme) as page:
-            text = " ".join(page.locator("body").inner_text().split())
+            text = " ".join([page.title(), *page.locator("body").inner_text().split()])
             for sentence in SAYS[name]:
                 assert sentence in text
             assert page.evaluate("document.documentElement.scrollWidth") == width

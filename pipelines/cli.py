@@ -334,6 +334,9 @@ def simulate(
         )
 
 
+INTERRUPTED = "Interrupted. What is published is whole: run tallystick status to see of when, make reconcile to go on."
+
+
 def main() -> None:
     """Runs a command; a failure becomes one sentence on standard error and its exit code."""
     os.environ.setdefault("DLT_PROJECT_DIR", str(settings.ROOT))  # .dlt/ is the project's, wherever the command was called
@@ -341,13 +344,15 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == Interrupted.exit_code:  # Typer has caught Ctrl-C and says nothing
-            end("Interrupted. What is published is whole: run tallystick status to see of when, make reconcile to go on.", ended.code)
+            end(INTERRUPTED, Interrupted.exit_code)
         raise
     except Failure as failure:
         end(str(failure), failure.exit_code)
     except OF_THIS_MACHINE as error:
         end(f"This machine refused: {first_line(error)}. {Failure.way_out}", Failure.exit_code)
     except Exception as error:
+        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+            end(INTERRUPTED, Interrupted.exit_code)
         traceback.print_exc()
         end(
             f"This is a fault in Tallystick: {first_line(error)}. What is published is whole: run tallystick status to see of when.",

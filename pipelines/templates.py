@@ -1,15 +1,15 @@
 """dbt compiles every macro and model anew in every process; Jinja's own cache of bytecode keeps them beside dbt's parse."""
 
-import os
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 
 from jinja2 import Environment, FileSystemBytecodeCache
 
 
 def remember_templates(folder: str) -> None:
     """In `folder`, by their source. A cache that can't be written is none."""
-    os.makedirs(folder, exist_ok=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     cache = FileSystemBytecodeCache(folder)
     compile_anew = Environment.compile
 

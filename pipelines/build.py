@@ -18,6 +18,7 @@ from logging.handlers import RotatingFileHandler
 # and Log take those that matter.
 LEAN = ("--log-level", "none", "--log-level-file", "none", "--no-write-json")
 OF_A_RUN = ("TALLYSTICK_STATE", "TALLYSTICK_MEMORY_LIMIT")
+OF_THIS_MACHINE = ("IO Error", "FATAL", "Fatal Error", "Out of Memory Error")  # as DuckDB says it
 SEVERITY_THAT_STOPS = {
     "severity": "ERROR",
     "warn_if": "!= 0",
@@ -129,9 +130,11 @@ def is_gate(node) -> bool:
     return metadata is not None and metadata.name == "trust_check_passes"
 
 
-def is_of_seeds(node) -> bool:
-    """Whether it is a test of what people wrote, and of nothing else."""
-    return node.resource_type == "test" and all(parent.startswith("seed.") for parent in node.depends_on.nodes)
+def is_of_seeds(result) -> bool:
+    """Whether it is what people wrote, or a test of that and of nothing else."""
+    if result.node.resource_type == "seed":
+        return not any(error in (result.message or "") for error in OF_THIS_MACHINE)
+    return result.node.resource_type == "test" and all(parent.startswith("seed.") for parent in result.node.depends_on.nodes)
 
 
 def describe(result) -> dict:
@@ -139,7 +142,7 @@ def describe(result) -> dict:
         "name": result.node.name,
         "kind": str(result.node.resource_type),
         "gate": result.node.test_metadata.kwargs["check_name"] if is_gate(result.node) else None,
-        "is_of_seeds": is_of_seeds(result.node),
+        "is_of_seeds": is_of_seeds(result),
         "status": str(result.status),
         "message": result.message,
         "seconds": round(result.execution_time, 3),

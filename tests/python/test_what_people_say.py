@@ -195,14 +195,25 @@ def test_nothing_may_be_said_twice(engine, seed, rows, wrong):
     assert (wrong in told) if wrong else told == ""
 
 
-def test_a_policy_that_can_not_be_read_ends_the_run_and_leaves_what_is_published(project, first_night, tmp_path):
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (
+            ["customers", "right_only", "", "", "fix", "delete", "", "", "", "", "", ""],
+            "seeds/response_policies.csv, customers, right_only: operation, writes_to and system_of_record are needed together",
+        ),
+        (["customers", "", "", "", "report", "", "", "", "", "many", "", ""], "Could not convert string 'many' to INT32"),
+    ],
+    ids=["row", "cell"],
+)
+def test_a_policy_that_can_not_be_read_ends_the_run_and_leaves_what_is_published(project, first_night, tmp_path, row, says):
     """In a real run, with exit 2: nothing is built from it."""
     world = first_night.copy(tmp_path / "world")
     world.project = project
     with (project / "seeds/response_policies.csv").open("a", newline="") as seed:
-        csv.writer(seed).writerow(["customers", "right_only", "", "", "fix", "delete", "", "", "", "", "", ""])
+        csv.writer(seed).writerow(row)
     before = world.fingerprint()
     ran = world.reconcile("--quiet")
     assert ran.code == 2
-    assert ran.says("seeds/response_policies.csv, customers, right_only: operation, writes_to and system_of_record are needed together")
+    assert ran.says("seeds/response_policies.csv", says)
     assert world.fingerprint() == before

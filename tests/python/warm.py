@@ -118,7 +118,7 @@ def become(streams: list[int], folder: str, environment: dict[str, str]) -> None
 
 
 class Forked:
-    """As much of subprocess.Popen as pipelines.run asks of it, for `python -m <module>`."""
+    """As much of subprocess.Popen as pipelines.run asks of it, for `python -W <what> -m <module>`."""
 
     def __init__(self, command, stdin, stdout, cwd, env, pass_fds, process_group, text):
         theirs_in, ours_in = os.pipe()
@@ -129,8 +129,10 @@ class Forked:
             for below, above in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
                 os.closerange(below + 1, above)
             become([theirs_in, theirs_out, 2], str(cwd), env)
+            *_, warnings, _, module = command
+            sys.warnoptions.append(warnings)
             try:
-                runpy.run_module(command[-1], run_name="__main__", alter_sys=True)
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
             except BaseException:
                 traceback.print_exc()
             os._exit(1)  # it ends itself; what comes here did not

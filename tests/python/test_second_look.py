@@ -100,6 +100,7 @@ def written(folder: Path, exports: dict) -> None:
 def looked_at(folder: Path, monkeypatch) -> dict[str, Looked]:
     state = folder / "state"
     for system in ("crm", "billing"):
+        monkeypatch.setenv(f"SOURCES__{system.upper()}__CONNECTOR", "files")
         monkeypatch.setenv(f"SOURCES__{system.upper()}__PATH", str(folder / system))
     monkeypatch.setenv("TALLYSTICK_STATE", str(state))
     state.mkdir(exist_ok=True)

@@ -6,11 +6,13 @@
             when not list_contains(['left_only', 'right_only', 'conflict'], bucket) then 'bucket must be left_only, right_only or conflict'
             when not list_contains({{ causes() }}, cause) then 'there is no cause ' || cause
             when bucket != 'conflict' and field is not null then 'a record that stands on one side has no field'
-            {%- for pair in pairs if compared_fields(pair) -%}
+            {%- for pair in pairs -%}
             {%- set fields = compared_fields(pair) -%}
-            {%- do all_fields.extend(fields) %}
+            {%- do all_fields.extend(fields) -%}
+            {%- if fields %}
             when {{ row }}.reconciliation = '{{ pair }}' and not list_contains({{ fields }}, field)
                 then format('{{ pair }} has no field {}: {{ fields | join(", ") }}', field)
+            {%- endif -%}
             {%- endfor %}
             when not list_contains({{ all_fields }}, field) then 'no pair has a field ' || field
 {%- endmacro %}

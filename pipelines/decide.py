@@ -7,7 +7,7 @@ import duckdb
 from pipelines import seeds, settings
 from pipelines.explain import normalised_key
 from pipelines.failures import BadConfiguration
-from pipelines.show import plain, rows
+from pipelines.show import named, plain, rows
 
 NOTHING_DECIDED = "Nothing was written; correct it and run tallystick decide again."
 
@@ -56,11 +56,7 @@ def decide(
 
 
 def noted(difference: dict, note: str) -> str:
-    return ": ".join(filter(None, (in_words(difference), note)))
-
-
-def in_words(difference: dict) -> str:
-    return plain(f"{difference['reconciliation']} {difference['record_key']} {difference['field'] or difference['bucket']}")
+    return ": ".join(filter(None, (named(difference), note)))
 
 
 def last_day(until: str) -> date:
@@ -72,7 +68,7 @@ def last_day(until: str) -> date:
 
 def refuse(decision: str, difference: dict) -> None:
     """Raises BadConfiguration where the decision would do nothing to that difference."""
-    name = in_words(difference)
+    name = named(difference)
     if decision == "release" and difference["status"] not in ("quarantined", "accepted"):
         raise BadConfiguration(f"{name} is {difference['status'].replace('_', ' ')}: there is nothing to release.", NOTHING_DECIDED)
     if decision == "fix" and difference["fix_objection"]:

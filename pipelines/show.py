@@ -283,7 +283,7 @@ def told(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def decided(found: list[dict], decision: str, console: Console) -> None:
     for difference in found[:KINDS_SHOWN]:
-        name = f"{difference['reconciliation']} {plain(difference['record_key'])} {difference['field'] or difference['bucket']}"
+        name = named(difference)
         console.print(f"{decision}: {name}, {difference['status'].replace('_', ' ')}, owned by {difference['owner'] or 'nobody'}")
     if len(found) > KINDS_SHOWN:
         console.print(f"… and {len(found) - KINDS_SHOWN:,} more")
@@ -354,6 +354,10 @@ def number(value: int | None) -> str:
 
 def age(hours: float) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def named(difference: dict) -> str:
+    return plain(f"{difference['reconciliation']} {difference['record_key']} {difference['field'] or difference['bucket']}")
 
 
 def plain(text: str) -> str:

@@ -114,16 +114,17 @@ class Judge:
 
     def seen_again(self, identity: Identity, seen: Comparison, line: Line) -> Line:
         now = seen.beside[identity.key]
-        if identity.bucket != "conflict" and line.rule != "5":
+        if identity.bucket == "conflict":
+            is_moved = any(has_moved(identity.field, *each) for each in zip(line.held, now, strict=True))
+            is_kept = not is_moved and line.judgement.cause != UNMAPPED
+        else:
+            is_kept = line.rule != "5"  # a shared address counts while it is there; see take
+        if is_kept:
             return replace(line, held=now, rule="kept")
-        if identity.bucket != "conflict":  # the shared address counts while it is there; see take
+        if identity.bucket == "conflict":
+            verdict = conflict(identity.field, *now, line.before, line.earlier, line.held)
+        else:
             verdict = one_sided(identity.bucket, now, line.before)
-            judgement = line.judgement._replace(cause=verdict.cause, stale_side=verdict.stale_side)
-            return replace(line, judgement=judgement, rule=verdict.rule, held=now)
-        is_moved = any(has_moved(identity.field, *each) for each in zip(line.held, now, strict=True))
-        if not is_moved and line.judgement.cause != UNMAPPED:
-            return replace(line, held=now, rule="kept")
-        verdict = conflict(identity.field, *now, line.before, line.earlier, line.held)
         judgement = line.judgement._replace(cause=verdict.cause, stale_side=verdict.stale_side)
         return replace(line, judgement=judgement, rule=verdict.rule, held=now)
 

@@ -49,12 +49,12 @@ def run(arguments: list[str], folder: Path, environment: dict[str, str], seconds
             asked = json.dumps({"arguments": arguments, "folder": str(folder), "environment": environment}).encode()
             socket.send_fds(line, [len(asked).to_bytes(4)], [stream.fileno() for stream in (nothing, out, err)])
             line.sendall(asked)
-            answer = line.makefile().read()
+            code = line.makefile().read()
         told = []
         for stream in (out, err):
             stream.seek(0)
             told.append(stream.read().decode().replace("\r\n", "\n"))
-    return int(answer), *told
+    return int(code), *told
 
 
 def serve(path: str) -> None:
@@ -141,18 +141,13 @@ class Forked:
         self.stdin, self.stdout = os.fdopen(ours_in, "w"), os.fdopen(ours_out)
 
     def kill(self) -> None:
-        if self.poll() is None:
+        if self.returncode is None:
             os.kill(self.pid, signal.SIGKILL)
 
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
-        return self.returncode
-
     def wait(self) -> int:
-        while self.poll() is None:
-            time.sleep(0.005)
+        if self.returncode is None:
+            _, status = os.waitpid(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
 

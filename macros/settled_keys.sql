@@ -60,9 +60,10 @@ settled as materialized (
 
 ),
 
+-- Null is the settled ones' key_hash, and equal to none: a filter here would be pushed down, and asked of every key.
 unsettled as (
 
-    select key_hash from settled where key_hash is not null
+    select key_hash from settled
 
 )
 {%- endmacro %}

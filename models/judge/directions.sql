@@ -1,13 +1,13 @@
--- Which way money runs where a record counts on one side and not on the other, in plain words, one row a difference. The pair says in
+-- The judgements, and in plain words which way money runs where a record counts on one side and not on the other. The pair says in
 -- dbt_project.yml which of its sides bills; of a pair that bills nothing only the fact is said.
 {{ config(materialized='view', database='snapshot') }}
 
 with
 
-sightings as (
+judged as (
 
     select
-        sightings.*,
+        judgements.*,
         pairs.left_system,
         pairs.right_system,
         pairs.bills,
@@ -22,13 +22,15 @@ sightings as (
             when is_status and left_in_scope != right_in_scope then 'ended in'
         end as how_missing,
         case when is_value then try_cast(left_compared as decimal(38, 8)) > try_cast(right_compared as decimal(38, 8)) end as left_is_more
-    from {{ ref('sightings') }} as sightings
-    inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = sightings.reconciliation
+    from {{ ref('judgements') }} as judgements
+    inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = judgements.reconciliation
 
 )
 
 select
-    discrepancy_id,
+    judged.* exclude (
+        left_system, right_system, bills, running_in, missing_in, billing, not_billing, is_billed, running, how_missing, left_is_more
+    ),
     case
         when how_missing is not null then format('{} in {} but {} {}', running, running_in, how_missing, missing_in) || case
             when bills is null then ''
@@ -40,4 +42,4 @@ select
             '{} bills {} than {} says', billing, case when left_is_more = (bills = 'left') then 'more' else 'less' end, not_billing
         )
     end as direction
-from sightings
+from judged

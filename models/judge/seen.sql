@@ -12,22 +12,18 @@ this_run as (
 before as (
 
     select
-        discrepancy_id, first_seen_at, last_seen_run, runs_seen, times_reopened, opened_at, opened_in_run, listed_at, listed_in_run,
-        resolved_at
+        discrepancy_id, first_seen_at, last_seen_run, runs_seen, times_reopened, resolved_at,
+        -- What counts from the last opening starts anew where the difference had been resolved.
+        case when resolved_at is null then opened_at end as opened_at,
+        case when resolved_at is null then opened_in_run end as opened_in_run,
+        case when resolved_at is null then listed_at end as listed_at,
+        case when resolved_at is null then listed_in_run end as listed_in_run
     from {{ source('published_marts', 'discrepancy_history') }}
-
-),
-
--- What counts from the last opening starts anew where the difference had been resolved.
-still_open as (
-
-    select discrepancy_id, opened_at, opened_in_run, listed_at, listed_in_run from before where resolved_at is null
 
 )
 
 select
-    judgements.*,
-    directions.direction,
+    directions.*,
     responses.owner,
     responses.days_to_decide,
     responses.response,
@@ -44,17 +40,15 @@ select
     coalesce(before.times_reopened, 0) + (before.resolved_at is not null)::integer as times_reopened,
     case
         when {{ within_lag(
-            'left_updated_at', 'right_updated_at', 'coalesce(before.first_seen_at, this_run.as_of)', 'this_run.as_of', 'judgements.lag_hours'
+            'left_updated_at', 'right_updated_at', 'coalesce(before.first_seen_at, this_run.as_of)', 'this_run.as_of', 'directions.lag_hours'
         ) }} = 'in_flight' then 'in_flight'
         else responses.answered_status
     end as status,
-    coalesce(still_open.opened_at, this_run.as_of) as opened_at,
-    case when still_open.discrepancy_id is null then this_run.run_id else still_open.opened_in_run end as opened_in_run,
-    still_open.listed_at,
-    still_open.listed_in_run
-from {{ ref('judgements') }} as judgements
+    coalesce(before.opened_at, this_run.as_of) as opened_at,
+    coalesce(before.opened_in_run, this_run.run_id) as opened_in_run,
+    before.listed_at,
+    before.listed_in_run
+from {{ ref('directions') }} as directions
 cross join this_run
-inner join {{ ref('directions') }} as directions on directions.discrepancy_id = judgements.discrepancy_id
-inner join {{ ref('responses') }} as responses on responses.discrepancy_id = judgements.discrepancy_id
-left join before on before.discrepancy_id = judgements.discrepancy_id
-left join still_open on still_open.discrepancy_id = judgements.discrepancy_id
+inner join {{ ref('responses') }} as responses on responses.discrepancy_id = directions.discrepancy_id
+left join before on before.discrepancy_id = directions.discrepancy_id

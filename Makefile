@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup reconcile counts report fix demo simulate status test duckdb-2 sweep superset lint docs bench clean
+.PHONY: help setup reconcile counts report fix demo simulate selftest status test duckdb-2 sweep superset lint docs bench clean
 
 help: ## List what can be run
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ demo: setup ## Play the sample's two nights into a state of their own
 
 simulate: setup ## Play thirty nights of a world whose sync loses events, and hold the list against its truth
 	@$(BIN)/tallystick simulate
+
+selftest: setup ## Play four nights of the sample and check that this installation still tells the truth
+	@$(BIN)/tallystick selftest
 
 status: setup ## When the last trusted run was; fails when it is stale
 	@$(BIN)/tallystick status

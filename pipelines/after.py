@@ -8,6 +8,7 @@ from pipelines.failures import Failure, first_line
 from pipelines.notify import notify
 
 Step = Callable[[Path], None]
+Stages = tuple[tuple[Step, ...], ...]
 
 
 def report(state: Path) -> None:
@@ -29,7 +30,8 @@ def postgres(state: Path) -> None:
 
 
 # Each takes the state folder and reads the published warehouse. What is in one row runs side by side; who is told finds the rest done.
-STAGES: tuple[tuple[Step, ...], ...] = ((report, exports, postgres), (notify,))
+STAGES: Stages = ((report, exports, postgres), (notify,))
+IN_THE_STATE_FOLDER = ((report, exports),)  # of a night that is only played: it is nobody's news, and no database's
 
 
 def follow(state: Path, *stages: tuple[Step, ...]) -> list[str]:

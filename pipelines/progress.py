@@ -30,6 +30,16 @@ class Plain:
             self.spoke_at = monotonic()
 
 
+class Silent(Plain):
+    """For a night among many, which has one line, and that comes at its end."""
+
+    def step(self, name: str) -> None:
+        pass
+
+    def pulled(self, tables: list[Pulled]) -> None:
+        pass
+
+
 class Live:
     def __init__(self, status: Status):
         self.status, self.name = status, ""

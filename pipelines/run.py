@@ -24,7 +24,7 @@ STORAGE_VERSION = "v1.0.0"
 EVERYTHING = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 
 
-def reconcile(progress: Progress) -> list[str]:
+def reconcile(progress: Progress, stages: after.Stages = after.STAGES) -> list[str]:
     """Runs once and publishes; the verdicts stand in the published marts.runs. Returns what of the rest failed, a sentence each.
 
     Raises Failure; where it does, state/warehouse.duckdb is what it was before.
@@ -41,7 +41,7 @@ def reconcile(progress: Progress) -> list[str]:
         refuse_silent_gates(results, gates)
         publish(folder, state)
         progress.step("telling")
-        return after.follow(state, *after.STAGES)
+        return after.follow(state, *stages)
 
 
 def count(progress: Progress) -> list[tuple]:
@@ -135,9 +135,11 @@ where not passed and run_id = (select arg_max(run_id, run_seq) from marts.runs)
 order by all
 """
 
-# Where nothing is planned a breaker stops nothing, and a wave is no question yet.
+# Where nothing is planned a breaker stops nothing, and a wave is no question yet; what an untrusted run counted is nothing to go by.
 REFUSED_FIXES = """
-select reconciliation, run_id, 'both', breaker, observed, can_be_accepted
+select
+    reconciliation, run_id, 'both', breaker, observed,
+    can_be_accepted and not bool_or(breaker = 'every_pair_is_trusted') over ()
 from marts.fix_breakers
 where tripped and run_id in (select run_id from marts.fix_plan)
 order by all

@@ -24,6 +24,14 @@ def state_folder() -> Path:
     return ROOT / os.environ.get("TALLYSTICK_STATE", "state")
 
 
+def read_exports(folder: Path) -> None:
+    """From here on each system is read from `folder`/<system>, whatever is configured, and the clock is its manifest's."""
+    os.environ.pop("TALLYSTICK_AS_OF", None)
+    for system in systems():
+        os.environ[f"SOURCES__{system.upper()}__CONNECTOR"] = "files"
+        os.environ[f"SOURCES__{system.upper()}__PATH"] = str(folder / system)
+
+
 def fixed_clock() -> datetime | None:
     """`TALLYSTICK_AS_OF` in UTC, or None. Raises BadConfiguration where it is not an ISO 8601 time with a zone."""
     stated = os.environ.get("TALLYSTICK_AS_OF")

@@ -1,6 +1,6 @@
 -- One row a difference that this run saw, and the rule of the three-way judgement under which it falls. A side has moved where its
 -- value is another than when both agreed; docs/judgement.md has the table of rules.
-{{ config(database='snapshot') }}
+{{ config(materialized='view', database='snapshot') }}
 
 with
 

@@ -1,4 +1,4 @@
--- The words of which each cause's evidence is made, one row a difference that is judged anew tonight.
+-- The words of which each cause's evidence is made, one row a difference that this run saw.
 {{ config(materialized='view', database='snapshot') }}
 
 select
@@ -37,4 +37,3 @@ select
 from {{ ref('causes') }} as causes
 inner join {{ ref('pairs') }} as pairs on pairs.reconciliation = causes.reconciliation
 cross join {{ ref('this_run') }} as this_run
-where rule != 'as before'

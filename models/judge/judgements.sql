@@ -15,7 +15,7 @@ causes as (
             when rule = 'right is behind' then left_updated_at
             when rule = 'left is behind' then right_updated_at
         end as told_since
-    from {{ ref('causes') }}
+    from {{ ref('evidence') }}
 
 ),
 
@@ -23,7 +23,6 @@ judged as (
 
     select
         causes.*,
-        evidence.cause_evidence,
         case
             when rule = 'as before' then cause_before
             when rule = 'two keys' then 'one record under two keys'
@@ -50,11 +49,8 @@ judged as (
             when rule = 'both moved' then 'both'
             else 'unknown'
         end as stale_side,
-        this_run.as_of,
-        is_opening and told_since > before_as_of and told_since <= this_run.as_of as is_told
+        is_opening and told_since > before_as_of and told_since <= as_of as is_told
     from causes
-    inner join {{ ref('evidence') }} as evidence on evidence.discrepancy_id = causes.discrepancy_id
-    cross join {{ ref('this_run') }} as this_run
 
 )
 

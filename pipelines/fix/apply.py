@@ -36,6 +36,10 @@ class Applied:
     def tell(self, row: dict, outcome: str, detail: str) -> None:
         self.told.append((row, outcome, detail))
 
+    def leave(self, row: dict, outcome: str, detail: str) -> None:
+        self.journal.leave(row, outcome, cut(detail))
+        self.tell(row, outcome, detail)
+
     def refuse_if_failed(self) -> None:
         if self.failed:
             system, why = next(iter(self.failed.items()))
@@ -88,10 +92,9 @@ def standing(applied: Applied, targets: dict[str, Target], rows: list[dict], loo
             applied.journal.end(key, *settled)
             applied.tell(row, *settled)
         elif now.dropped_because:
-            applied.journal.drop(row, cut(now.dropped_because))
-            applied.tell(row, "dropped", now.dropped_because)
+            applied.leave(row, "dropped", now.dropped_because)
         elif why := target.refuses(write):
-            applied.tell(row, "left out", why)
+            applied.leave(row, "refused", why)
         else:
             to_send[key] = (row, write)
     return to_send

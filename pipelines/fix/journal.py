@@ -39,7 +39,7 @@ class Journal:
         with self._open() as connection:
             rows = connection.execute("select * from attempts order by attempted_at, idempotency_key, attempt").fetchall()
         return [
-            dict(row) | ({"outcome": "unknown", "detail": "sent, and no answer was noted"} if row["outcome"] is None else {})
+            dict(row) | (NO_OUTCOME if row["outcome"] is None else {})
             for row in rows
         ]
 
@@ -55,9 +55,9 @@ class Journal:
         """A planned write is about to be sent. One that is under way already goes on."""
         self._add(row, None, "")
 
-    def drop(self, row: dict, why: str) -> None:
-        """A planned write that was not sent."""
-        self._add(row, "dropped", why)
+    def leave(self, row: dict, outcome: str, why: str) -> None:
+        """A planned write that was not sent: `dropped`, or `refused` before anybody was asked."""
+        self._add(row, outcome, why)
 
     def end(self, idempotency_key: str, outcome: str, detail: str) -> None:
         with self._open() as connection:

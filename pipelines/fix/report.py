@@ -9,7 +9,7 @@ from pipelines.fix.apply import Applied
 from pipelines.fix.plan import shown
 from pipelines.show import number, plain
 
-OUTCOMES = ("written", "dropped", "refused", "unknown", "left out")
+OUTCOMES = ("written", "dropped", "refused", "unknown")
 
 
 def show(applied: Applied, console: Console) -> None:
@@ -19,8 +19,6 @@ def show(applied: Applied, console: Console) -> None:
         for row, outcome, detail in others:
             what = " ".join(filter(None, (row["target_system"], row["operation"], shown(row["record_key"]), shown(row["field"]))))
             console.print(Text(f"{outcome}: {what}: {plain(detail)}"))
-    parts = [
-        f"{number(counts[outcome])} {outcome}" for outcome in ("written", "dropped", "refused", "unknown", "left out") if counts[outcome]
-    ]
+    parts = [f"{number(counts[outcome])} {outcome}" for outcome in OUTCOMES if counts[outcome]]
     console.print(Text(", ".join(parts) or "Nothing was left to write."))
     console.print(Text("marts.fix_log has every attempt; the next trusted run says of each whether it holds."))

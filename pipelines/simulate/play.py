@@ -1,6 +1,5 @@
 """A simulated world through the real pipeline: every night's exports are written, pulled, proved, compared and published."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -8,30 +7,19 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import run, settings
-from pipelines.progress import Plain
+from pipelines import after, run, settings
+from pipelines.progress import Silent
 from pipelines.show import plain_table, rows
 from pipelines.simulate.days import Night, nights
 from pipelines.simulate.exports import write
 from pipelines.simulate.score import Score
 from pipelines.simulate.simulation import Simulation
-from pipelines.simulate.world import SYSTEMS
 
 TRUTH = "truth.duckdb"
 CUT_NIGHT = 12  # billing's export comes incomplete, to show what that does to the list: nothing
 
 DISCREPANCIES = "from marts.discrepancies"
 LAST_RUN = "from marts.runs where run_seq = (select max(run_seq) from marts.runs)"
-
-
-class Silent(Plain):
-    """A night has one line, and that comes at its end."""
-
-    def step(self, name: str) -> None:
-        pass
-
-    def pulled(self, tables: list) -> None:
-        pass
 
 
 def play(count: int, seed: int, console: Console) -> Score:
@@ -52,11 +40,8 @@ def play(count: int, seed: int, console: Console) -> Score:
 
 def reconcile(night: Night, folder: Path, console: Console) -> None:
     write(night, folder)
-    os.environ.pop("TALLYSTICK_AS_OF", None)  # the clock is the manifests'
-    for system in SYSTEMS.values():
-        os.environ[f"SOURCES__{system.upper()}__CONNECTOR"] = "files"
-        os.environ[f"SOURCES__{system.upper()}__PATH"] = str(folder / system)
-    run.reconcile(Silent(console))
+    settings.read_exports(folder)
+    run.reconcile(Silent(console), after.IN_THE_STATE_FOLDER)
 
 
 def line(night: Night, verdicts: list[dict]) -> str:

@@ -195,7 +195,8 @@ def test_before_the_first_run_there_is_nothing_to_tell(world, command):
 
 def test_demo_plays_both_nights_in_a_state_of_its_own(yesterday):
     before = yesterday.fingerprint()
-    ran = yesterday.run("demo", NOTIFY__URLS="json://127.0.0.1:1")  # where nobody is: it would be told
+    elsewhere = {"NOTIFY__URLS": f"json{NOBODY[4:]}", "PUBLISH__POSTGRES__CREDENTIALS": f"postgresql{NOBODY[4:]}/bi"}
+    ran = yesterday.run("demo", **elsewhere)  # where nobody is: it would be told
     assert (ran.code, ran.err, yesterday.fingerprint()) == (0, "", before)
     first, second = ran.out.split("night-2:")
     assert "1,180" in first and "1,224" in first and "1,181" in second and "1,225" in second
@@ -250,7 +251,7 @@ def test_it_runs_from_any_folder(yesterday):
 def test_help_names_every_command(world):
     ran = world.run("--help")
     assert ran.code == 0
-    for command in ("reconcile", "counts", "status", "accept-counts", "accept-plan", "decide", "demo"):
+    for command in ("reconcile", "counts", "status", "accept-counts", "accept-plan", "decide", "demo", "selftest"):
         assert command in ran.out
 
 

@@ -116,7 +116,8 @@ def test_what_the_target_can_not_do_is_told_before_anything_is_written(planned):
     applied = planned.apply()
     assert planned.server.writes() == [("PUT", "C-1")]
     assert "this system knows no country" in planned.shown(applied)
-    assert planned.log() == [("C-1", 1, "written")]
+    assert ("C-2", "refused", "this system knows no country") in planned.log("record_key, outcome, detail")
+    assert [("C-1", 1, "written"), ("C-2", 1, "refused")] == sorted(planned.log()) == sorted(planned.journal())
 
 
 def test_a_refused_write_is_told_in_plain_words_and_can_be_tried_again(planned):

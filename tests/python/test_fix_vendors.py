@@ -70,14 +70,15 @@ def test_what_is_applied_is_gone_at_the_next_run_and_nothing_else_changed(fakes,
     asked = len(crm.requests), len(billing.requests)
     ran = world.run("fix", "--apply", **settings)
     assert ran.code == 0, ran.out + ran.err
-    assert "7 written, 1 left out" in ran.out, ran.out
-    assert "left out: billing end C-0003 status: a customer's status is that of its subscriptions" in ran.out
+    assert "7 written, 1 refused" in ran.out, ran.out
+    assert "refused: billing end C-0003 status: a customer's status is that of its subscriptions" in ran.out
     writes = [request for fake, start in zip(fakes, asked, strict=True) for request in fake.requests[start:] if is_write(request)]
     assert len(writes) == 7
     ran = world.reconcile(**settings)
     assert ran.code == 0, ran.out + ran.err
     assert world.query(OPEN) == []
-    assert world.query("select verification, count(*) from marts.fix_log group by all") == [("verified", 7)]
+    logged = world.query("select outcome, verification, count(*) from marts.fix_log group by all order by all")
+    assert logged == [("refused", None, 1), ("written", "verified", 7)]
 
 
 def is_write(request) -> bool:

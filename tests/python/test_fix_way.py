@@ -93,6 +93,8 @@ def test_the_samples_44_are_read_by_a_person_fixed_once_and_verified(tmp_path, p
         refused = here.run("fix", "--apply", day=5)
         assert (refused.code, here.written()) == (4, [])
         assert "every_pair_is_trusted" in refused.out
+        refused = here.run("accept-plan", "--reason", "it is in a hurry", "--by", "Ana", day=5)
+        assert refused.code == 2 and "every_pair_is_trusted can't be accepted" in refused.err
         here.billing.tables[STRIPE.agreements] = whole
 
         told = here.trusted(day=5)

@@ -32,6 +32,7 @@ def reconcile(progress: Progress, stages: after.Stages = after.STAGES) -> list[s
     with locked(settings.state_folder()) as (state, lock):
         with Builder(state, lock) as builder:
             notify.refuse_bad_settings()
+            seeds.refuse_other_columns()
             folder = prepare(state)
             progress.step("pulling both sides")
             gates, unused = pull_beside(builder, folder, progress)
@@ -301,9 +302,19 @@ def refuse_errors(results: list[dict]) -> None:
     failed = [result for result in results if result["gate"] is None and result["status"] not in ("success", "pass")]
     if failed:
         first = failed[0]
-        reason = " ".join((first["message"] or first["status"]).split())[:300]
-        kind = BadConfiguration if first["is_of_seeds"] else Failure
-        raise kind(f"dbt failed in {first['name']}: {reason}.", see_the_log())
+        reason = " ".join((first["message"] or first["status"]).split())
+        if first["is_of_seeds"]:
+            raise BadConfiguration(f"{of_seeds(first, reason)}.", see_the_log())
+        raise Failure(f"dbt failed in {first['name']}: {reason[:300]}.", see_the_log())
+
+
+def of_seeds(result: dict, reason: str) -> str:
+    """What is wrong with what people wrote, without dbt's words around it."""
+    if result["kind"] == "seed":
+        file = f"seeds/{result['name']}.csv"
+        reason = reason.rpartition(f"({file}) ")[2].partition(" > in macro")[0].rstrip(".")
+        return f"{file} can't be read: {reason.rpartition('Error: ')[2]}"
+    return reason.rpartition("Error: ")[2]
 
 
 def refuse_silent_gates(results: list[dict], gates: list[dict]) -> None:

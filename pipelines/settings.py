@@ -63,12 +63,22 @@ def needed_columns(system: str) -> dict[str, list[str]]:
     return tables
 
 
-@cache
 def project_vars() -> dict:
     """`vars` of dbt_project.yml. Raises BadConfiguration where a pair has a name or a threshold that can't be one."""
+    return project()["vars"]
+
+
+def seed_columns() -> dict[str, list[str]]:
+    """Every seed's columns, in order, as dbt_project.yml types them."""
+    seeds = project()["seeds"]["tallystick"]
+    return {name: [*stated["+column_types"]] for name, stated in seeds.items() if isinstance(stated, dict) and "+column_types" in stated}
+
+
+@cache
+def project() -> dict:
     try:
-        stated = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
-        check_pairs(stated)
+        stated = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
+        check_pairs(stated["vars"])
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise BadConfiguration(f"dbt_project.yml can't be read: {type(error).__name__}: {' '.join(str(error).split())}") from error
     return stated

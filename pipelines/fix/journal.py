@@ -38,10 +38,7 @@ class Journal:
             return []
         with self._open() as connection:
             rows = connection.execute("select * from attempts order by attempted_at, idempotency_key, attempt").fetchall()
-        return [
-            dict(row) | (NO_OUTCOME if row["outcome"] is None else {})
-            for row in rows
-        ]
+        return [dict(row) | (NO_OUTCOME if row["outcome"] is None else {}) for row in rows]
 
     def under_way(self) -> set[str]:
         """The idempotency keys of attempts without an outcome."""

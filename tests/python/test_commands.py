@@ -330,6 +330,35 @@ def test_a_seed_that_says_one_thing_twice_exits_2(yesterday, project):
     assert ran.says("seeds/key_map.csv says customers C-1 2 times; keep one row")
 
 
+@pytest.mark.parametrize(
+    ("seed", "written", "instead", "sentence"),
+    [
+        (
+            "owners",
+            "owner",
+            "ownr",
+            "seeds/owners.csv has no column owner; its first line should be reconciliation,bucket,",
+        ),
+        for_the_sweep("decisions", ",", ";", "seeds/decisions.csv has no column discrepancy_id; its first line should be"),
+        ("response_policies", None, None, "seeds/response_policies.csv can't be read: FileNotFoundError"),
+        for_the_sweep("owners", "RevOps", b"Ren\xe9".decode("latin-1"), "seeds/owners.csv can't be read: UnicodeDecodeError"),
+        ("owners", ",7", ",seven", "seeds/owners.csv can't be read: Could not convert string 'seven' to INT32."),
+        for_the_sweep("owners", ",7", ",7,8", "seeds/owners.csv can't be read: Row 0 has 7 values, but Table only has 6 columns."),
+        for_the_sweep("response_policies", "quarantine", "keep", "seeds/response_policies.csv, contracts, conflict, plan: response must"),
+    ],
+)
+def test_a_seed_that_can_not_be_read_exits_2_and_says_which(seed, written, instead, sentence, yesterday, project):
+    yesterday.project, before = project, yesterday.fingerprint()
+    file = project / f"seeds/{seed}.csv"
+    if written is None:
+        file.unlink()
+    else:
+        file.write_text(file.read_text().replace(written, instead), encoding="latin-1")
+    ran = yesterday.reconcile()
+    assert (ran.code, yesterday.fingerprint()) == (2, before)
+    assert ran.says(sentence) and "dbt failed" not in ran.err and "warn" not in ran.err
+
+
 def test_a_threshold_that_does_not_exist_exits_2(yesterday, project):
     yesterday.project = project
     declared = project / "dbt_project.yml"

@@ -494,9 +494,9 @@ def test_names_and_place_are_the_sources_unless_said_otherwise(monkeypatch):
             assert writing.base_url == "https://acme-test.chargebee.com/"
 
 
-def test_a_source_of_another_kind_says_nothing_of_the_target(monkeypatch):
-    with served(HUBSPOT) as fake, target(HUBSPOT, fake):
-        monkeypatch.setenv("SOURCES__CRM__CONNECTOR", "files")
+def test_a_source_of_another_kind_says_nothing_of_the_target():
+    with served(HUBSPOT) as fake, target(HUBSPOT, fake), pytest.MonkeyPatch.context() as patch:  # undone before what it patches over
+        patch.setenv("SOURCES__CRM__CONNECTOR", "files")
         writing = target_of("crm")
         assert (writing.base_url, writing.fields["customers"]["status"]) == ("https://api.hubapi.com/", "lifecyclestage")
 

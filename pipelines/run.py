@@ -136,13 +136,16 @@ where not passed and run_id = (select arg_max(run_id, run_seq) from marts.runs)
 order by all
 """
 
-# Where nothing is planned a breaker stops nothing, and a wave is no question yet; what an untrusted run counted is nothing to go by.
+# Where nothing is planned a breaker stops nothing, and a wave is no question yet, unless a pair is not trusted: then that is why, and what
+# the run counted is nothing to go by.
 REFUSED_FIXES = """
 select
     reconciliation, run_id, 'both', breaker, observed,
     can_be_accepted and not bool_or(breaker = 'every_pair_is_trusted') over ()
 from marts.fix_breakers
-where tripped and run_id in (select run_id from marts.fix_plan)
+where tripped
+    and run_id = (select arg_max(run_id, run_seq) from marts.runs)
+    and (run_id in (select run_id from marts.fix_plan) or breaker = 'every_pair_is_trusted')
 order by all
 """
 

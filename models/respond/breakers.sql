@@ -61,34 +61,38 @@ looked_at as (
     select
         '' as reconciliation, '' as policy, 'every_pair_is_trusted' as breaker,
         count(*) filter (verdict != 'trusted') as observed, 0 as most, false as can_be_accepted,
-        format('{} of {} pairs are not trusted', observed, count(*)) as explanation
+        format('{} of {} pairs not trusted', observed, count(*)) as explanation
     from {{ ref('verdicts') }}
     union all
     select
         waves.reconciliation, '', 'no_wave', waves.kinds + coalesce(of_waves.writes, 0), 0, true,
-        case
-            when waves.are_unknown then 'there are too few runs to tell a wave by'
-            else format('{} kinds came as a wave', waves.kinds)
-        end || coalesce(format(', and {} planned writes came as one before, or when nobody could tell', of_waves.writes), '')
+        concat_ws(
+            '; ',
+            case
+                when waves.are_unknown then 'there are too few runs to tell a wave by'
+                when waves.kinds > 0 or of_waves.writes is null then format('kinds of difference that came as a wave: {}', waves.kinds)
+            end,
+            format('planned of a wave of before, or listed when nobody could tell one: {}', of_waves.writes)
+        )
     from waves
     left join of_waves on of_waves.reconciliation = waves.reconciliation
     union all
     select
         reconciliation, policy, 'no_more_rows_than_allowed', planned, most_rows, false,
-        format('{} writes are planned under {}, most_rows allows {}', planned, whose, most_rows)
+        format('{} planned under {}, most_rows allows {}', planned, whose, most_rows)
     from caps
     union all
     select
         reconciliation, policy, 'no_greater_share_than_allowed', planned / records as observed, most_share, false,
         format(
-            '{} writes under {} are {:.2f} % of {} records, most_share allows {:.2f} %',
+            '{} planned under {} are {:.2f} % of {} records, most_share allows {:.2f} %',
             planned, whose, 100 * observed, records, 100 * most_share
         )
     from caps
     union all
     select
         '', '', 'no_more_than_any_run_before', planned, most_before, true,
-        format('{} writes are planned, at most {} in any run before', planned, most_before)
+        format('{} planned, at most {} in any run before', planned, most_before)
     from totals
 
 )

@@ -33,7 +33,7 @@ class Plan:
         if self.tripped:
             first = self.tripped[0]
             raise NotTrustworthy(
-                f"The plan of run {self.run_id} is stopped by {first['breaker']}: {explained(first)}.",
+                f"The plan of run {self.run_id} is stopped by {first['breaker']}: {plain(first['explanation'])}.",
                 "Nothing was written; run tallystick fix to see what to do.",
             )
 
@@ -86,14 +86,9 @@ def what_stopped(plan: Plan) -> Group:
     for breaker in plan.tripped:
         of = ", ".join(filter(None, (breaker["reconciliation"], breaker["policy"]))) or "the run as a whole"
         lines.append(Text(f"  {breaker['breaker']} ({plain(of)})", "bold"))
-        lines.append(Text(f"    {explained(breaker)}"))
+        lines.append(Text(f"    {plain(breaker['explanation'])}"))
         lines.append(Text(f"    {way_on(breaker)}"))
     return Group(*lines, Text())
-
-
-def explained(breaker: dict) -> str:
-    observed, most = (f"{breaker[name] or 0:,.4f}".rstrip("0").rstrip(".") for name in ("observed", "most"))
-    return f"{plain(breaker['explanation'])}; observed {observed}, at most {most}"
 
 
 def way_on(breaker: dict) -> str:

@@ -52,5 +52,5 @@ def write(target: str, operation: str, key: str, field: str = "", **values) -> d
 def breaker(name: str = "no_more_rows_than_allowed", **values) -> dict:
     return {
         "reconciliation": "customers", "policy": "customers", "breaker": name, "observed": 40.0, "most": 25.0, "tripped": True,
-        "can_be_accepted": False, "accepted_by": None, "explanation": "40 writes are planned",
+        "can_be_accepted": False, "accepted_by": None, "explanation": "40 planned under customers, most_rows allows 25",
     } | values  # fmt: skip

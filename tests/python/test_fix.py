@@ -203,7 +203,7 @@ def test_a_stopped_plan_is_not_written_and_says_by_what_and_by_how_much(planned,
     planned.plan(*(ended(key, is_stopped=True) for key in KEYS), breakers=(plans.breaker(), plans.breaker("no_wave", tripped=False)))
     told = planned.shown(planned.last_plan())
     assert "no_more_rows_than_allowed" in told
-    assert "observed 40, at most 25" in told
+    assert "40 planned under customers, most_rows allows 25" in told
     assert "Raise most_rows" in told
     assert "no_wave" not in told
     with pytest.raises(NotTrustworthy) as stopped:

@@ -78,7 +78,7 @@ def test_the_samples_44_are_read_by_a_person_fixed_once_and_verified(tmp_path, p
 
         stopped = here.run("fix", "--apply", day=4)
         assert (stopped.code, here.written()) == (4, [])
-        assert "44 writes are planned, at most 0 in any run before" in stopped.out
+        assert "44 planned, at most 0 in any run before" in stopped.out
 
         accepted = here.run("accept-plan", "--reason", "read one by one", "--by", "Ana", day=4)
         assert accepted.code == 0, accepted.err

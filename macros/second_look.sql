@@ -50,7 +50,10 @@ right_side as (
 
 {{ side }}_text as (
 
-    select record_key as asked_key, columns(* exclude (record_key, counts, copies))::varchar from {{ side }}_record
+    select
+        record_key as asked_key,
+        columns(c -> c not in ('record_key', 'counts', 'copies', 'is_in_scope', 'updated_at') and not suffix(c, '_stated'))::varchar
+    from {{ side }}_record
 
 ),
 

@@ -39,11 +39,12 @@ def decide(
     if not by or not (by + note).isprintable():
         raise BadConfiguration("decide needs --by, and no control characters in it or in --note.", NOTHING_DECIDED)
     now = settings.fixed_clock() or datetime.now(UTC)
-    if until is not None and last_day(until) < now.date():
-        raise BadConfiguration(f"--until {until} is over.", NOTHING_DECIDED)
+    clock = connection.execute("select arg_max(as_of, run_seq) from marts.runs").fetchone()[0]
+    if until is not None and last_day(until) < clock.date():
+        raise BadConfiguration(f"--until {until} is over: the last run was as of {clock:%Y-%m-%d}.", NOTHING_DECIDED)
     found = rows(connection, CURRENT, {"what": what, **kind})
     if not found:
-        about = plain(what or ", ".join(filter(None, kind.values())))
+        about = plain(", ".join(filter(None, (what, *kind.values()))))
         raise BadConfiguration(f"There is no current difference of {about}: tallystick explain KEY tells a record's.", NOTHING_DECIDED)
     for difference in found:
         refuse(decision, difference)

@@ -14,13 +14,21 @@ from pipelines.failures import BadConfiguration
 from pipelines.show import age, plain, rows
 
 TRUSTED_PAIRS = """
-select reconciliation, arg_max(run_id, run_seq) as run_id, max(as_of) as as_of,
-    arg_max(left_system, run_seq) as "left", arg_max(right_system, run_seq) as "right"
-from marts.runs
-where verdict = 'trusted' and reconciliation = coalesce(?, reconciliation)
-group by reconciliation
+with trusted as (
+    select reconciliation, arg_max(run_id, run_seq) as run_id, max(as_of) as as_of, max(run_seq) as run_seq,
+        arg_max(left_system, run_seq) as "left", arg_max(right_system, run_seq) as "right"
+    from marts.runs
+    where verdict = 'trusted' and reconciliation = coalesce(?, reconciliation)
+    group by reconciliation
+)
+select trusted.*, (
+    select count(*) from marts.runs as later where later.reconciliation = trusted.reconciliation and later.run_seq > trusted.run_seq
+) as not_trusted_since
+from trusted
 order by reconciliation desc
 """
+
+COMPARED_AS = "select {right} from snapshot.seeds.key_map where {left} = $key and reconciliation = $pair"
 
 CURRENT = "select * from marts.discrepancies where reconciliation = ? and record_key = ? order by bucket, field"
 
@@ -88,7 +96,7 @@ def normalised_key(expression: str) -> str:
 
 def told(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> Group | None:
     name = pair["reconciliation"]
-    sides = both_sides(connection, pair, key)
+    key, sides = both_sides(connection, pair, key)
     current, gone = (rows(connection, query, [name, key]) for query in (CURRENT, RESOLVED))
     if not (any(sides.values()) or current or gone):
         return None
@@ -98,6 +106,7 @@ def told(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> Group |
     decisions += [decided(found) for found in rows(connection, DECISIONS, [name, key])]
     return Group(
         Text(f"{name} {plain(key)} in the trusted run {pair['run_id']}, as of {pair['as_of']:%Y-%m-%d %H:%M} UTC", "bold"),
+        *since(pair),
         beside(pair, sides, {found["field"] for found in current}),
         *section("Differences", [line for found in current for line in difference(found)] or ["none"]),
         *section("Before", [resolved(found) for found in gone] + [value(pair, found) for found in left_behind]),
@@ -107,19 +116,33 @@ def told(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> Group |
     )
 
 
-def both_sides(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> dict[str, dict | None]:
-    """The record as each side held it in the pair's last trusted run, read through the views that ran then; None where it had none."""
+def since(pair: dict) -> list[Text]:
+    runs = pair["not_trusted_since"]
+    return (
+        [Text(f"{runs} run{'s' if runs > 1 else ''} of this pair since then could not be trusted: nothing of it is in here", "bold")]
+        if runs
+        else []
+    )
+
+
+def both_sides(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> tuple[str, dict[str, dict | None]]:
+    """The key under which the pair compares it, and the record as each side held it in the pair's last trusted run, read through the
+    views that ran then; None where it had none."""
     snapshot = settings.state_folder() / "before" / f"{pair['run_id']}.duckdb"
     if not snapshot.exists():
-        return {"left": None, "right": None}
+        return key, {"left": None, "right": None}
     connection.execute(f"attach '{settings.quoted(snapshot)}' as snapshot (read_only)")  # the name that its views know
+    name = {"key": key, "pair": pair["reconciliation"]}
+    key = (
+        connection.execute(COMPARED_AS.format(left=normalised_key("left_key"), right=normalised_key("right_key")), name).fetchone() or [key]
+    )[0]
     left_keys = f"select {normalised_key('left_key')} from snapshot.seeds.key_map where {normalised_key('right_key')} = $key"
     found = {
         "left": side(connection, pair, "left", key, f"select $key union all {left_keys}"),
         "right": side(connection, pair, "right", key, "select $key"),
     }
     connection.execute("detach snapshot")
-    return found
+    return key, found
 
 
 def side(connection: duckdb.DuckDBPyConnection, pair: dict, which: str, key: str, keys: str) -> dict | None:

@@ -137,15 +137,16 @@ order by all
 """
 
 # Where nothing is planned a breaker stops nothing, and a wave is no question yet, unless a pair is not trusted: then that is why, and what
-# the run counted is nothing to go by.
+# the run counted is nothing to go by. What was accepted holds for one run, so it is asked for again beside what tripped anew.
 REFUSED_FIXES = """
 select
     reconciliation, run_id, 'both', breaker, observed,
     can_be_accepted and not bool_or(breaker = 'every_pair_is_trusted') over ()
 from marts.fix_breakers
-where tripped
+where (tripped or accepted_by is not null)
     and run_id = (select arg_max(run_id, run_seq) from marts.runs)
     and (run_id in (select run_id from marts.fix_plan) or breaker = 'every_pair_is_trusted')
+qualify bool_or(tripped) over ()
 order by all
 """
 

@@ -109,8 +109,14 @@ where verified_in_run = (select arg_max(run_id, run_seq) from marts.runs)
 """
 
 IDLE_DECISIONS = """
-select concat_ws(', ', discrepancy_id, reconciliation, bucket, field, cause) as about, decision, decided_by, state
-from marts.decision_status
+select
+    case
+        when history.record_key is not null then concat_ws(' ', history.reconciliation, history.record_key, history.bucket, history.field)
+        else concat_ws(', ', discrepancy_id, decisions.reconciliation, decisions.bucket, decisions.field, decisions.cause)
+    end as about,
+    decision, decided_by, state
+from marts.decision_status as decisions
+left join marts.discrepancy_history as history using (discrepancy_id)
 where state in ('matches nothing', 'lapsed', 'expired') and since_run = (select arg_max(run_id, run_seq) from marts.runs)
 order by all
 """
@@ -214,7 +220,7 @@ def what_started(waves: list[dict]) -> Group:
     lines = []
     for wave in {wave["reconciliation"]: wave for wave in reversed(waves)}.values():
         kind = f", {meaning(wave)}" if wave["bucket"] else ""
-        counted = f"{number(wave['listed'])} new, {wave['expected_listed']:.1f} expected"
+        counted = f"{number(wave['listed'])} newly listed, {wave['expected_listed']:.1f} expected"
         lines.append(Text(f"\nWAVE in {wave['reconciliation']}{kind}: {counted}", "bold red"))
         if wave["slice"]:
             value = "blank" if wave["value"] is None else plain(wave["value"])
@@ -248,7 +254,7 @@ def meaning(kind: dict) -> str:
 
 def causes_table(causes: list[dict]) -> Group:
     """Of what is open, how it came as far as the evidence goes; what came past the lag since the last run first."""
-    table = plain_table("pair", "what happened", "stale", "for example", numbers=("open", "past the lag now"))
+    table = plain_table("pair", "what happened", "stale", "for example", numbers=("open", "newly listed"))
     for cause in causes[:KINDS_SHOWN]:
         counts = (number(cause[count]) for count in ("open", "listed"))
         table.add_row(cause["reconciliation"], cause["cause"], cause["stale"], plain(cause["example"]), *counts)
@@ -303,8 +309,8 @@ def plain_table(*texts: str, numbers: tuple[str, ...]) -> Table:
 def footer(runs: list[dict], unusable: int, words: list[dict], warehouse: str, tables: str) -> Group:
     run = runs[0]
     trusted = [run for run in runs if run["verdict"] == "trusted"]
-    before = max((run["before_as_of"] for run in trusted if run["before_as_of"]), default=None)
-    since = f"; new and gone since the last trusted run of {before:%Y-%m-%d %H:%M} UTC" if before else ""
+    before = sorted({run["before_as_of"] for run in trusted if run["before_as_of"]})
+    since = f"; new and gone since the last trusted run of {' or '.join(f'{time:%Y-%m-%d %H:%M}' for time in before)} UTC" if before else ""
     if not any(run["before_as_of"] for run in runs):
         since = "; no baseline yet, drops and jumps are judged from the next run on, waves from the third"
     unread = sum((run["unreadable_left"] or 0) + (run["unreadable_right"] or 0) for run in runs)

@@ -16,6 +16,10 @@ bases as (
         case when mover = 'left' then left_compared else right_compared end as moved_to,
         case when mover is not null then record_key end as moved_key,
         case when mover = 'left' then right_in_scope and not left_in_scope else left_in_scope and not right_in_scope end as mover_has_ended,
+        case when mover = 'left' then left_updated_at else right_updated_at end as mover_changed_at,
+        coalesce(
+            case when mover = 'left' then right_updated_at else left_updated_at end > greatest(mover_changed_at, agreed_at), false
+        ) as other_changed_later,
 
         (left_compared is distinct from left_seen_last and left_value is distinct from left_value_last) as left_moved_on,
         (right_compared is distinct from right_seen_last and right_value is distinct from right_value_last) as right_moved_on,
@@ -47,7 +51,7 @@ candidates as (
 select
     bases.* exclude (
         match_email, state_before, agreed_before, in_left_before, in_right_before, left_in_scope_before, right_in_scope_before,
-        left_seen_last, right_seen_last, moved_key
+        left_seen_last, right_seen_last, moved_key, mover_changed_at, other_changed_later
     ),
     candidates.candidate_key,
     candidates.score as candidate_score,
@@ -71,6 +75,8 @@ select
         when sides_before = 'right' and right_moved and (left_compared is not distinct from right_base) then 'left is behind'
         when agreed_at is null then 'never agreed'
         when other_went_back then 'the other went back'
+        -- It may have ended on both sides and come back on one: to say that it ended would end a customer who has returned.
+        when mover is not null and is_status and mover_has_ended and other_changed_later then 'ended or came back'
         when mover is not null and is_status and mover_has_ended then 'ended'
         -- A status comes back for good reasons: to say that it came back by mistake would end a customer who has returned.
         when mover is not null and earlier_values.led_by != mover and not is_status then 'older value'

@@ -18,7 +18,7 @@ select
             when sides_before = 'neither'
                 then format('new in {} since {}; never seen in {}', here, {{ on_day('known_at') }}, there)
             else format('in {} alone already on {}, and active since; never seen in {}', here, {{ on_day('known_at') }}, there)
-        end
+        end || coalesce(format(', unless {} there is the same one', candidate_key), '')
         when 'other side before' then format('it stood in {} alone before, and stands in {} alone now', there, here)
         when 'unmapped word' then format('{}, which is not in seeds/status_map.csv', what_is_not_read)
         when 'unreadable' then format('{}, which can''t be read as {}', what_is_not_read, field)
@@ -34,6 +34,10 @@ select
         when 'ended' then format(
             'ended in {} {} ({} became {}); {} still says {}, last agreed {}',
             moving, when_it_moved, moved_from, moved_to_value, staying, stayed_at, agreed_on
+        )
+        when 'ended or came back' then format(
+            'ended in {} {} ({} became {}); {} says {}, and its record changed later: whether it came back can''t be told',
+            moving, when_it_moved, moved_from, moved_to_value, staying, stayed_at
         )
         when 'older value' then format(
             '{} went back from {} to {} {}, which both had until {}; {}, which had changed it first, still has {}',

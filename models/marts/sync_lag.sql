@@ -1,6 +1,6 @@
 -- One row a pair: how long the sync took with what one night caught under way and a later one saw arrived, and what that says of the
 -- configured lag.
-{%- set least_arrivals, most_late, least_for_too_long = 20, 0.05, 50 %}
+{%- set least_arrivals, most_late, least_for_too_long, most_times_the_lag = 20, 0.05, 50, 3 %}
 with
 
 history as (
@@ -29,24 +29,36 @@ configured as (
 
 ),
 
--- Only what began at a time that the system itself told.
-arrived as (
+-- Only what began at a time that the system itself told. What came days after its lag was brought by somebody, not by the sync.
+arrivals as (
 
     select
         configured.reconciliation,
         configured.configured_hours,
-        count(history.hours) as arrivals,
-        count(*) filter (history.hours > configured.configured_hours) as late,
-        round(median(history.hours), 2) as median_hours,
-        round(quantile_cont(history.hours, 0.9), 2) as p90_hours,
-        round(quantile_cont(history.hours, 0.99), 2) as p99_hours,
-        round(max(history.hours), 2) as longest_hours
+        case when history.hours <= {{ most_times_the_lag }} * configured.configured_hours then history.hours end as hours,
+        coalesce(history.hours > {{ most_times_the_lag }} * configured.configured_hours, false) as was_mended
     from configured
     left join history
         on history.reconciliation = configured.reconciliation
         and history.resolution = 'both sides agree'
         and history.is_since_exact
         and history.arrived_at >= history.out_of_step_since
+
+),
+
+arrived as (
+
+    select
+        reconciliation,
+        configured_hours,
+        count(hours) as arrivals,
+        count(*) filter (hours > configured_hours) as late,
+        count(*) filter (was_mended) as mended,
+        round(median(hours), 2) as median_hours,
+        round(quantile_cont(hours, 0.9), 2) as p90_hours,
+        round(quantile_cont(hours, 0.99), 2) as p99_hours,
+        round(max(hours), 2) as longest_hours
+    from arrivals
     group by all
 
 ),
@@ -66,12 +78,14 @@ advised as (
 )
 
 select
-    reconciliation, arrivals, median_hours, p90_hours, p99_hours, longest_hours, configured_hours, advice,
+    reconciliation, arrivals, mended, median_hours, p90_hours, p99_hours, longest_hours, configured_hours, advice,
     case
         when advice = 'not enough arrivals yet' then format('{} of at least {{ least_arrivals }} arrivals seen', arrivals)
         else format(
             '{} of {} arrivals ({:.1f} %) took longer than the {:g} h of lag_hours; half took at most {:.1f} h, 99 % at most {:.1f} h',
             late, arrivals, 100.0 * late / arrivals, configured_hours, median_hours, p99_hours
         )
-    end as explanation
+    end
+    || case when mended > 0 then format('; {} more came after {{ most_times_the_lag }} times that, as what was mended', mended) else '' end
+        as explanation
 from advised

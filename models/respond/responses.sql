@@ -67,7 +67,7 @@ select
         when standing in ('accept', 'release', 'quarantine') then decision_in_words
         when policy_response = 'quarantine' and standing is null then format('policy for {}: quarantine', policy)
         when coalesce(standing, policy_response, '') != 'fix'
-            then coalesce(format('policy for {}: report', policy), 'no policy names it')
+            then coalesce(format('policy for {}: report', policy), 'reported, as no policy says otherwise')
         when fix_objection is not null then 'not fixed: ' || fix_objection
         when standing = 'fix' then format('{}, as the policy for {} allows', decision_in_words, policy)
         else format('policy for {}: {} in {}', policy, operation, writes_to)

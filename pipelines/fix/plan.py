@@ -10,7 +10,6 @@ from rich.text import Text
 from pipelines.failures import BadConfiguration, NotTrustworthy
 from pipelines.show import number, plain, plain_table, rows
 
-ROWS_SHOWN = 25
 WIDTH = 40
 NOT_TRUSTED = "every_pair_is_trusted"
 
@@ -62,18 +61,15 @@ def show(plan: Plan, console: Console) -> None:
 
 
 def writes_table(plan: Plan) -> Group:
-    """One table a reason, none of them left out: it is a sentence, and hundreds of writes share it."""
+    """One table a reason, as that is a sentence. No write is left out: a person is to read the plan."""
     parts = []
     for because, group in groupby(sorted(plan.rows, key=because_of), key=because_of):
         of_these = [*group]
         table = plain_table("write to", "what", "key", "field", "from", "to", numbers=())
-        for row in of_these[:ROWS_SHOWN]:
+        for row in of_these:
             values = (shown(row[name]) for name in ("record_key", "field", "from_value", "to_value"))
             table.add_row(row["target_system"], row["operation"], *values)
-        parts += [Text(f"{plain(because)}: {number(len(of_these))}", "bold"), table]
-        if len(of_these) > ROWS_SHOWN:
-            parts.append(Text(f"… and {number(len(of_these) - ROWS_SHOWN)} more of these in marts.fix_plan"))
-        parts.append(Text())
+        parts += [Text(f"{plain(because)}: {number(len(of_these))}", "bold"), table, Text()]
     return Group(*parts)
 
 

@@ -52,7 +52,7 @@ def refuse_other_minds(connection: duckdb.DuckDBPyConnection, made_of: Path) -> 
     if not made_of.exists():
         return
     connection.execute(f"attach '{settings.quoted(made_of)}' as made_of (read_only)")
-    for seed in ("decisions", "response_policies"):
+    for seed in ("decisions", "response_policies", "status_map", "key_map"):
         if connection.execute(CHANGED.format(seed=seed)).fetchone()[0]:
             raise NotTrustworthy(f"seeds/{seed}.csv has changed since run {made_of.stem} planned this: make reconcile plans anew.")
 

@@ -59,7 +59,7 @@ select
         when operation != 'create' and target_copies = 0 then 'it is gone from ' || target_system
         when (operation = 'create' or field != '') and other_copies = 0 then 'it is gone from ' || other_system
         when operation != 'create' and field = '' and other_copies = 1 then 'it is in ' || other_system || ' by now'
-        when not target_in_scope and not other_in_scope then 'it counts on neither side any more'
+        when not target_in_scope and not other_in_scope then 'it has ended in both by now'
         when target_now is distinct from target_planned
             then format('{{}} says {{}} by now, not {{}}', target_system, ifnull(target_now, 'nothing'), ifnull(target_planned, 'nothing'))
         when other_now is distinct from other_planned
@@ -99,5 +99,6 @@ def looked(connection: duckdb.DuckDBPyConnection) -> dict[str, Looked]:
     found = {}
     for key, *told, ids, record, word in connection.execute(STANDING.format(looked=union)).fetchall():
         values = json.loads(record) if record else {}
+        values.pop("asked_key", None)
         found[key] = Looked(*told, ids or {}, values | ({"status": word} if "status" in values else {}))
     return found

@@ -220,6 +220,9 @@ def conflict(name: str, left: Record, right: Record, before: Before, earlier: li
         if held and has_moved(name, dict(zip(OTHER, held, strict=True))[other], now[other]):
             return Verdict(UNKNOWN, "unknown", "4, the other went back")
         if name == "status" and not now[mover].is_in_scope and now[other].is_in_scope:
+            known = [time for time in (now[mover].updated_at, before.as_of) if time]
+            if now[other].updated_at and now[other].updated_at > max(known):
+                return Verdict(UNKNOWN, "unknown", "4a, or it came back")
             return Verdict(ENDED, other, "4a", now[mover].updated_at)
         led_by = [each.led_by for each in earlier if each.value == now[mover].fields[name].meant]
         if led_by and led_by[-1] is None:

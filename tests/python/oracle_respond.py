@@ -153,6 +153,8 @@ class Responder:
             f"its cause is: {row['cause']}": row["cause"] in UNCLEAR,
             f"it may be the same record as {row['candidate_key']}": row["candidate_key"] is not None,
             "its cause is unknown, and the policy does not name that cause": row["cause"] == "unknown" and policy["cause"] is None,
+            "both agreed before and it is gone now, and the policy does not name that cause": policy["cause"] is None
+            and (row["cause"], operation) in (("agreed before, gone now", "end"), ("agreed before, gone now", "delete")),
             "both sides are out of date": row["stale_side"] == "both",
             f"by the evidence it is {record} that is out of date": row["stale_side"] == source,
             "a value can not be read": row["left_is_unreadable"] or row["right_is_unreadable"],

@@ -85,7 +85,7 @@ def test_who_decides_what_was_decided_and_what_was_written_are_told(first_night,
             [key],
         )
     out = world.run("explain", key, "--pair", "contracts").out
-    assert "Finance decides by 2026-03-05; no policy names it" in out
+    assert "Finance decides by 2026-03-05; reported, as no policy says otherwise" in out
     assert "conflict status: fix by Ana, in force: it ends" in out
     assert "conflict status: accept by Ben until 2026-03-02, expired" in out
     assert "end status in billing 2026-03-04 09:00 UTC: written, verified by run 000002-x" in out

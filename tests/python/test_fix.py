@@ -378,3 +378,15 @@ def test_no_more_requests_a_second_than_allowed(planned, monkeypatch):
     planned.plan(ended("C-1", idempotency_key="x"))
     with pytest.raises(BadConfiguration, match="must be more than 0"):
         planned.apply()
+
+
+def test_what_was_accepted_for_one_run_is_accepted_again_beside_what_tripped_anew(planned, monkeypatch):
+    accepted = []
+    monkeypatch.setattr(run.seeds, "append", lambda name, rows: accepted.extend(rows))
+    of_before = plans.breaker("no_wave", reconciliation="contracts", tripped=False, can_be_accepted=True, accepted_by="Ana")
+    planned.plan(ended("C-1"), breakers=(of_before, plans.breaker("no_wave", can_be_accepted=True)))
+    run.accept(run.REFUSED_FIXES, "read it", "Ana", "")
+    assert {(row["reconciliation"], row["check_name"]) for row in accepted} == {("contracts", "no_wave"), ("customers", "no_wave")}
+    planned.plan(ended("C-1"), breakers=(of_before,))
+    with pytest.raises(BadConfiguration, match="the last run refused nothing"):
+        run.accept(run.REFUSED_FIXES, "read it", "Ana", "")

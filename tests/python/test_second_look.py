@@ -138,13 +138,13 @@ def test_what_is_as_it_was_stands(looked, name):
         "gone from the target": "it is gone from crm",
         "gone from the other": "it is gone from billing",
         "twice": "the key stands more than once in crm",
-        "ended by now": "it counts on neither side any more",
+        "ended by now": "it has ended in both by now",
         "agree on something else": "crm says paused by now, not active",
         "to create, and there by now": "it is in crm by now",
         "to create, and gone": "it is gone from billing",
         "to delete, and gone": "it is gone from crm",
         "to delete, and in both by now": "it is in billing by now",
-        "over on both sides": "it counts on neither side any more",
+        "over on both sides": "it has ended in both by now",
         "no such field": "it was not read again",
     }.items(),
 )
@@ -160,6 +160,7 @@ def test_what_stands_as_it_was_to_become_is_told_from_what_does_not(looked):
 
 def test_a_record_to_create_is_as_the_other_system_has_it_in_the_targets_words(looked):
     record = looked["to create"].record
+    assert set(record) == {"customer_number", "company", "email", "status", "country", "created_at"}
     assert (record["status"], record["country"], record["email"]) == ("active", "NL", "C-0010@example.org")
     assert looked["as planned"].record == {}
 
@@ -218,13 +219,16 @@ def test_the_command_reads_again_writes_and_tells(yesterday):
         ]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", ["decisions", "response_policies"])
-def test_what_people_said_after_the_plan_was_made_stops_it(yesterday, seed):
+@pytest.mark.parametrize(
+    ("seed", "column"),
+    [("decisions", "field"), ("response_policies", "field"), ("status_map", "word"), ("key_map", "left_key")],
+)
+def test_what_people_said_after_the_plan_was_made_stops_it(yesterday, seed, column):
     (key,) = yesterday.query("select any_value(record_key) from marts.discrepancies where field = 'status' and status = 'open'")[0]
     plans.plan(yesterday.warehouse, [plans.write("crm", "update", key, "status", to_value="active")])
     (made_of,) = (yesterday.state / "before").iterdir()
     with duckdb.connect(made_of) as connection:
-        connection.execute(f"insert into seeds.{seed} (reconciliation) values ('customers')")
+        connection.execute(f"insert into seeds.{seed} ({column}) values ('status')")
     ran = yesterday.run("fix", "--apply", TARGETS__CRM__CONNECTOR="files")
     assert ran.code == 4, ran.err
     assert ran.says(f"seeds/{seed}.csv has changed since run", "make reconcile plans anew")

@@ -327,7 +327,7 @@ def test_the_oracle_follows_the_table(history, now, cause, stale_side):
 
 CAME_BACK = "4b, a status that came back"
 RULES = {
-    "1", "2", "3", "3, as it was when it came", "4a", "4b", "4b, nobody knows who led", CAME_BACK,
+    "1", "2", "3", "3, as it was when it came", "4a", "4a, or it came back", "4b", "4b, nobody knows who led", CAME_BACK,
     "4, the other went back", "4c", "4c, back", "4d", "4d, written after", "4e",
     "6", "7, agreed", "7, differed or ended", "8, here alone", "8, on neither side", "9", "kept",
 }  # fmt: skip

@@ -368,10 +368,18 @@ def advised(engine: Engine, hours: list[float], lag: float = 24, others: list[tu
 
 
 def test_the_lag_learnt_by_hand(engine):
-    row = advised(engine, [float(hour) for hour in range(1, 101)], lag=24)
-    assert (row["arrivals"], row["median_hours"], row["longest_hours"], row["configured_hours"]) == (100, 50.5, 100, 24)
+    row = advised(engine, [float(hour) for hour in range(1, 101)], lag=34)
+    assert (row["arrivals"], row["median_hours"], row["longest_hours"], row["configured_hours"]) == (100, 50.5, 100, 34)
     assert (row["p90_hours"], row["p99_hours"]) == (pytest.approx(90.1), pytest.approx(99.01))
-    assert row["explanation"].startswith("76 of 100 arrivals (76.0 %) took longer than the 24 h")
+    assert row["explanation"].startswith("66 of 100 arrivals (66.0 %) took longer than the 34 h")
+
+
+def test_what_somebody_mended_days_later_is_no_arrival_of_the_sync(engine):
+    row = advised(engine, [20.0] * 30 + [72.0] + [72.1, *[133.0] * 40], lag=24)
+    assert (row["arrivals"], row["mended"], row["longest_hours"], row["advice"]) == (31, 41, 72, "as configured")
+    assert row["explanation"].endswith("; 41 more came after 3 times that, as what was mended")
+    row = advised(engine, [133.0] * 40, lag=24)
+    assert (row["arrivals"], row["mended"], row["advice"]) == (0, 40, "not enough arrivals yet")
 
 
 @pytest.mark.parametrize(

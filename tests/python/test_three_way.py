@@ -334,7 +334,7 @@ RULES = {
 NOT_IN = {  # a status reads its ending as a value; a text can always be read
     "text": {"1", "2"},
     "status": {"2", "8, here alone", "4b"},
-    "status that had ended": {"2", "7, agreed", "4b"},
+    "status that had ended": {"2", "7, agreed", "4b", "4a, or it came back"},
     "amount": {"1"},
     "date": {"1"},
 }

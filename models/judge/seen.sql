@@ -33,6 +33,7 @@ select
     responses.decision_state,
     responses.decided_left,
     responses.decided_right,
+    responses.decided_fix,
     this_run.as_of as last_seen_at,
     this_run.run_id as last_seen_run,
     coalesce(before.first_seen_at, this_run.as_of) as first_seen_at,

@@ -65,6 +65,7 @@ select
     ledger.decision_state,
     ledger.decided_left,
     ledger.decided_right,
+    ledger.decided_fix,
     ledger.lag_hours
 from ledger
 left join pairs on pairs.reconciliation = ledger.reconciliation

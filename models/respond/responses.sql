@@ -26,7 +26,9 @@ answered as (
             as decision_in_words,
         case
             when decided.decision_state != 'in force' then format('; {} lapsed, {}', decision_in_words, case decided.decision_state
-                when 'values changed' then 'a value changed since' else 'it was resolved since' end)
+                when 'values changed' then 'a value changed since'
+                when 'policy changed' then 'its policy row says to write something else since'
+                else 'it was resolved since' end)
             else ''
         end as lapsed,
         kinds.owner, kinds.days_to_decide, kinds.policy_response, kinds.policy, kinds.least_runs, kinds.most_rows, kinds.most_share,

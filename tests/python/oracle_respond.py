@@ -42,6 +42,7 @@ class Line:
     decision: Row | None = None
     state: str | None = None  # of the decision
     decided: tuple = ()
+    decided_fix: tuple | None = None
     answer: dict[str, Any] = field(default_factory=dict)
     objections: set[str] = field(default_factory=set)
     intended: Write | None = None
@@ -101,20 +102,24 @@ class Responder:
     def look_at(self, run: int, as_of: datetime, row: Row, holding: list[Row]) -> None:
         each, compared = row["discrepancy_id"], (row["left_compared"], row["right_compared"])
         line = self.lines.get(each)
-        state, decision, decided = self.decided(line, row, compared, holding)
+        policy = best(self.policies, row)
+        fixed_by = (policy["operation"], policy["writes_to"]) if policy and policy["operation"] else None
+        state, decision, decided = self.decided(line, row, compared, holding, fixed_by)
+        known_fix = line.decided_fix if line and line.decision == decision and not line.is_resolved else None
         if line is None:
             line = self.lines[each] = Line(run, as_of)
         elif line.is_resolved:
             line.opened_in, line.is_resolved = run, False
         line.compared, line.runs_seen, line.state, line.decision, line.decided = compared, line.runs_seen + 1, state, decision, decided
+        line.decided_fix = (known_fix or fixed_by) if decision and decision["decision"] == "fix" else None
         standing = decision["decision"] if decision and state == "in force" else None
-        line.policy = best(self.policies, row)
+        line.policy = policy
         self.intend(line, row)
         line.answer = self.answer(line, row, standing, as_of)
         if line.answer["response"] == "fix" and line.answer["status"] == "open" and self.is_due(line, row):
             self.plan[each] = line.intended
 
-    def decided(self, line: Line | None, row: Row, compared: tuple, holding: list[Row]) -> tuple:
+    def decided(self, line: Line | None, row: Row, compared: tuple, holding: list[Row], fixed_by: tuple | None) -> tuple:
         """State, decision and the values it was taken on."""
         own = [one for one in holding if one["discrepancy_id"] == row["discrepancy_id"]]
         patterns = [one for one in holding if one["discrepancy_id"] is None]
@@ -126,8 +131,10 @@ class Responder:
         if line.is_resolved:
             return ("resolved since" if own else "in force"), decision, compared
         if line.decision == decision:
-            lapsed = line.state if line.state != "in force" else "values changed" if line.decided != compared else None
-            return lapsed or "in force", decision, line.decided
+            if line.state != "in force" or line.decided != compared:
+                return ("values changed" if line.state == "in force" else line.state), decision, line.decided
+            is_another_fix = decision["decision"] == "fix" and None not in (line.decided_fix, fixed_by) and line.decided_fix != fixed_by
+            return ("policy changed" if is_another_fix else "in force"), decision, line.decided
         return ("in force" if line.compared == compared else "values changed"), decision, compared
 
     def intend(self, line: Line, row: Row) -> None:
@@ -153,8 +160,6 @@ class Responder:
             f"its cause is: {row['cause']}": row["cause"] in UNCLEAR,
             f"it may be the same record as {row['candidate_key']}": row["candidate_key"] is not None,
             "its cause is unknown, and the policy does not name that cause": row["cause"] == "unknown" and policy["cause"] is None,
-            "both agreed before and it is gone now, and the policy does not name that cause": policy["cause"] is None
-            and (row["cause"], operation) in (("agreed before, gone now", "end"), ("agreed before, gone now", "delete")),
             "both sides are out of date": row["stale_side"] == "both",
             f"by the evidence it is {record} that is out of date": row["stale_side"] == source,
             "a value can not be read": row["left_is_unreadable"] or row["right_is_unreadable"],

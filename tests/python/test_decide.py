@@ -188,6 +188,27 @@ def test_what_was_resolved_and_comes_back_is_to_be_decided_anew_and_a_kind_is_no
     assert nights.play("BE")["status"] == "accepted"
 
 
+def test_a_fix_that_was_decided_lapses_when_its_policy_row_says_to_write_something_else(nights):
+    """Nobody has said yes to that."""
+    to_billing = {"field": "country", "cause": "unknown", "response": "report", "operation": "update", "writes_to": "billing",
+                  "system_of_record": "crm"}  # fmt: skip
+    to_crm = to_billing | {"writes_to": "crm", "system_of_record": "billing"}
+    each = nights.play()["discrepancy_id"]
+    nights.engine.seed("response_policies", [to_billing])
+    assert nights.play(decisions=[{"discrepancy_id": each, "decision": "fix"}])["response"] == "fix"
+    nights.engine.seed("response_policies", [])
+    assert "no policy row says" in nights.play()["response_reason"]
+    nights.engine.seed("response_policies", [to_billing])
+    assert nights.play()["response"] == "fix", "as it was"
+    nights.engine.seed("response_policies", [to_crm])
+    turned = nights.play()
+    assert turned["response"] == "report"
+    assert "fix by Ana lapsed, its policy row says to write something else since" in turned["response_reason"]
+    assert nights.idle() == ["lapsed"]
+    nights.engine.seed("response_policies", [to_billing])
+    assert nights.play()["response"] == "report", "what lapsed stays lapsed"
+
+
 def test_a_decision_on_one_beats_one_on_its_kind(nights):
     each = nights.play()["discrepancy_id"]
     pattern = {"field": "country", "decision": "accept", "decided_at": "2026-03-09T09:00:00Z"}

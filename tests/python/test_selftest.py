@@ -29,6 +29,7 @@ def test_a_record_that_is_not_seen_fails_it(tampered):
     assert ran.says("Not so: the sample's first night", "Nothing was touched outside", "believe no list")
 
 
+@pytest.mark.sweep
 def test_half_a_side_that_is_believed_fails_it(tampered):
     """As somebody may leave it who wanted one night to pass."""
     project = tampered.project / "dbt_project.yml"

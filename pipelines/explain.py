@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from decimal import Decimal
+from functools import cache
 
 import duckdb
 from jinja2 import Environment
@@ -88,6 +89,7 @@ def explain(connection: duckdb.DuckDBPyConnection, console: Console, key: str, p
     console.print(Group(*stories))
 
 
+@cache
 def normalised_key(expression: str) -> str:
     """SQL for a key as it is compared, by the project's own macro."""
     macros = (settings.ROOT / "macros/normalise.sql").read_text()
@@ -117,12 +119,9 @@ def told(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> Group |
 
 
 def since(pair: dict) -> list[Text]:
-    runs = pair["not_trusted_since"]
-    return (
-        [Text(f"{runs} run{'s' if runs > 1 else ''} of this pair since then could not be trusted: nothing of it is in here", "bold")]
-        if runs
-        else []
-    )
+    if not (runs := pair["not_trusted_since"]):
+        return []
+    return [Text(f"{runs} run{'s' if runs > 1 else ''} of this pair since then could not be trusted: nothing of it is in here", "bold")]
 
 
 def both_sides(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> tuple[str, dict[str, dict | None]]:
@@ -132,10 +131,9 @@ def both_sides(connection: duckdb.DuckDBPyConnection, pair: dict, key: str) -> t
     if not snapshot.exists():
         return key, {"left": None, "right": None}
     connection.execute(f"attach '{settings.quoted(snapshot)}' as snapshot (read_only)")  # the name that its views know
-    name = {"key": key, "pair": pair["reconciliation"]}
-    key = (
-        connection.execute(COMPARED_AS.format(left=normalised_key("left_key"), right=normalised_key("right_key")), name).fetchone() or [key]
-    )[0]
+    compared_as = COMPARED_AS.format(left=normalised_key("left_key"), right=normalised_key("right_key"))
+    if found_under := connection.execute(compared_as, {"key": key, "pair": pair["reconciliation"]}).fetchone():
+        (key,) = found_under
     left_keys = f"select {normalised_key('left_key')} from snapshot.seeds.key_map where {normalised_key('right_key')} = $key"
     found = {
         "left": side(connection, pair, "left", key, f"select $key union all {left_keys}"),

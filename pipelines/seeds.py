@@ -3,9 +3,6 @@
 import csv
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from pipelines import settings
 from pipelines.failures import BadConfiguration, first_line
@@ -15,18 +12,13 @@ def refuse_other_columns() -> None:
     """Raises BadConfiguration where a seed lacks a column: dbt would load it, and each reader of it fail in words of its own."""
     for name, columns in settings.seed_columns().items():
         seed = settings.ROOT / f"seeds/{name}.csv"
-        with readable(seed), seed.open(encoding="utf-8-sig", newline="") as lines:
-            header = next(csv.reader(lines), [])
+        try:
+            with seed.open(encoding="utf-8-sig", newline="") as lines:
+                header = next(csv.reader(lines), [])
+        except (FileNotFoundError, UnicodeDecodeError, csv.Error) as error:
+            raise BadConfiguration(f"seeds/{name}.csv can't be read: {first_line(error)}.") from error
         if missing := [column for column in columns if column not in header]:
             raise BadConfiguration(f"seeds/{name}.csv has no column {missing[0]}; its first line should be {','.join(columns)}.")
-
-
-@contextmanager
-def readable(seed: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, UnicodeDecodeError, csv.Error) as error:
-        raise BadConfiguration(f"seeds/{seed.name} can't be read: {first_line(error)}.") from error
 
 
 def append(name: str, rows: list[dict]) -> None:

@@ -76,6 +76,7 @@ def seed_columns() -> dict[str, list[str]]:
 
 @cache
 def project() -> dict:
+    """dbt_project.yml, its pairs checked. Raises BadConfiguration."""
     try:
         stated = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
         check_pairs(stated["vars"])

@@ -51,7 +51,7 @@ candidates as (
 select
     bases.* exclude (
         match_email, state_before, agreed_before, in_left_before, in_right_before, left_in_scope_before, right_in_scope_before,
-        left_seen_last, right_seen_last, moved_key, mover_changed_at, other_changed_later
+        left_seen_last, right_seen_last, moved_key, other_changed_later
     ),
     candidates.candidate_key,
     candidates.score as candidate_score,
@@ -76,8 +76,8 @@ select
         when agreed_at is null then 'never agreed'
         when other_went_back then 'the other went back'
         -- It may have ended on both sides and come back on one: to say that it ended would end a customer who has returned.
-        when mover is not null and is_status and mover_has_ended and other_changed_later then 'ended or came back'
-        when mover is not null and is_status and mover_has_ended then 'ended'
+        when mover is not null and is_status and mover_has_ended
+            then case when other_changed_later then 'ended or came back' else 'ended' end
         -- A status comes back for good reasons: to say that it came back by mistake would end a customer who has returned.
         when mover is not null and earlier_values.led_by != mover and not is_status then 'older value'
         when mover is not null and earlier_values.agreed_until is not null and (led_by is distinct from mover)

@@ -2,10 +2,7 @@
 {{ config(materialized='view', database='snapshot') }}
 
 select
-    causes.* exclude (
-        left_system, right_system, here, there, moving, staying, moved_from, went_back_from, moved_to_value, stayed_at,
-        left_told, right_told, base_told, what_is_not_read, agreed_on, when_it_moved, known_at, last_changes
-    ),
+    *,
     case rule
         when 'as before' then cause_evidence_before
         when 'two keys' then format('{} has {} and {} has {}, both with the same e-mail address', here, record_key, there, candidate_key)
@@ -63,4 +60,4 @@ select
         )
         else format('nothing is known of before {}, when it was first seen; {}', {{ on_day('coalesce(opened_at, as_of)') }}, last_changes)
     end as cause_evidence
-from {{ ref('causes_in_words') }} as causes
+from {{ ref('causes_in_words') }}

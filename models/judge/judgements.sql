@@ -11,7 +11,7 @@ causes as (
         case
             when bucket = 'left_only' and sides_before = 'neither' then coalesce(left_created_at, left_updated_at)
             when bucket = 'right_only' and sides_before = 'neither' then coalesce(right_created_at, right_updated_at)
-            when rule in ('moved', 'ended') then case when mover = 'left' then left_updated_at else right_updated_at end
+            when rule in ('moved', 'ended') then mover_changed_at
             when rule = 'right is behind' then left_updated_at
             when rule = 'left is behind' then right_updated_at
         end as told_since

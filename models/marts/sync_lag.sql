@@ -35,8 +35,8 @@ arrivals as (
     select
         configured.reconciliation,
         configured.configured_hours,
-        case when history.hours <= {{ most_times_the_lag }} * configured.configured_hours then history.hours end as hours,
-        coalesce(history.hours > {{ most_times_the_lag }} * configured.configured_hours, false) as was_mended
+        history.hours as hours_until_gone,
+        case when hours_until_gone <= {{ most_times_the_lag }} * configured.configured_hours then hours_until_gone end as hours
     from configured
     left join history
         on history.reconciliation = configured.reconciliation
@@ -53,7 +53,7 @@ arrived as (
         configured_hours,
         count(hours) as arrivals,
         count(*) filter (hours > configured_hours) as late,
-        count(*) filter (was_mended) as mended,
+        count(hours_until_gone) - count(hours) as mended,
         round(median(hours), 2) as median_hours,
         round(quantile_cont(hours, 0.9), 2) as p90_hours,
         round(quantile_cont(hours, 0.99), 2) as p99_hours,

@@ -59,8 +59,7 @@ select
         when is_same_decision and state_before != 'in force' then state_before
         when (known_left is distinct from left_compared) or (known_right is distinct from right_compared) then 'values changed'
         -- Who said fix when its policy row said end has not said delete.
-        when decisions.decision = 'fix' and known_fix is not null and fixed_by is not null and (known_fix is distinct from fixed_by)
-            then 'policy changed'
+        when known_fix != fixed_by then 'policy changed'
         else 'in force'
     end as decision_state,
     case when is_same_decision then known_left else left_compared end as decided_left,

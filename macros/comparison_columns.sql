@@ -9,7 +9,9 @@
         'bucket': 'varchar', 'record_key': 'varchar', 'in_left': 'boolean', 'in_right': 'boolean', 'records': 'bigint', 'field': 'varchar',
         'state': 'varchar', 'value_at_risk': 'decimal(38, 8)', 'currency': 'varchar', 'slices': 'struct(slice varchar, value varchar)[]',
         'match_email': 'varchar', 'match_name': 'varchar', 'before_as_of': 'timestamptz', 'in_left_before': 'boolean',
-        'in_right_before': 'boolean', 'agreed_before': 'boolean', 'state_before': 'varchar', 'reason': 'varchar', 'record': 'varchar',
+        'in_right_before': 'boolean', 'agreed_before': 'boolean', 'state_before': 'varchar',
+        'fields_agreed_before': 'struct(field varchar, left_value varchar, right_value varchar, left_base varchar, right_base varchar)[]',
+        'reason': 'varchar', 'record': 'varchar',
     } -%}
     {%- for side in ('left', 'right') %}{% for name, type in left_and_right.items() %}{% do columns.update({side ~ name: type}) %}{% endfor %}{% endfor -%}
     {{ return(columns) }}

@@ -58,7 +58,14 @@ classified as (
             when list_contains([c.state for c in compared], 'differs') then 'conflict'
             else 'matched'
         end as bucket,
-        not list_contains([c.state_before for c in compared], 'differs') as agreed_before
+        not list_contains([c.state_before for c in compared], 'differs') as agreed_before,
+        case when bucket in ('left_only', 'right_only') then [
+            {
+                field: c.field, left_value: c.left_value_before, right_value: c.right_value_before,
+                left_base: c.left_before, right_base: c.right_before
+            }
+            for c in compared if c.state_before = 'agrees'
+        ] end as fields_agreed_before
     from joined
 
 ),

@@ -103,7 +103,9 @@ select count(*) as planned, any_value(stopped_because) as stopped_because from m
 """
 
 JUDGED_FIXES = """
-select count(*) filter (verification = 'verified') as verified, count(*) filter (verification = 'failed') as failed
+select
+    count(*) filter (verification = 'verified') as verified, count(*) filter (verification = 'failed') as failed,
+    list(concat_ws(' ', reconciliation, record_key, field) order by record_key, field) filter (verification = 'failed') as failed_ones
 from marts.fix_log
 where verified_in_run = (select arg_max(run_id, run_seq) from marts.runs)
 """
@@ -280,7 +282,8 @@ def told(connection: duckdb.DuckDBPyConnection) -> list[str]:
         stopped = f", stopped: {plain(fixes['stopped_because'])}" if fixes["stopped_because"] else ""
         lines.append(f"fixes planned: {fixes['planned']:,}{stopped}; tallystick fix shows them")
     if judged["verified"] or judged["failed"]:
-        lines.append(f"fixes of before: {judged['verified']:,} verified, {judged['failed']:,} still there, in marts.fix_log")
+        which = f" ({', '.join(map(plain, judged['failed_ones'][:3]))}{', …' if judged['failed'] > 3 else ''})" if judged["failed"] else ""
+        lines.append(f"fixes of before: {judged['verified']:,} verified, {judged['failed']:,} still there{which}, in marts.fix_log")
     for decision in rows(connection, IDLE_DECISIONS):
         about = f"{decision['decision']} by {plain(decision['decided_by'])} on {plain(decision['about'])}"
         lines.append(f"decision without effect: {about}: {decision['state']}; mend or remove its row in seeds/decisions.csv")

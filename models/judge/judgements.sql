@@ -49,7 +49,7 @@ judged as (
             when rule = 'both moved' then 'both'
             else 'unknown'
         end as stale_side,
-        is_opening and told_since > before_as_of and told_since <= as_of as is_told
+        is_opening and told_since > coalesce(agreed_at, before_as_of) and told_since <= as_of as is_told
     from causes
 
 )
@@ -57,13 +57,13 @@ judged as (
 select
     discrepancy_id, reconciliation, record_key, bucket, field, left_value, right_value, left_compared, right_compared,
     left_is_unreadable, right_is_unreadable, left_in_scope, right_in_scope, is_status, is_value, left_updated_at, right_updated_at,
-    value_at_risk, currency, lag_hours, sides_before, agreed_at, base_value, left_base, right_base, candidate_key, candidate_score,
-    stale_side, cause, cause_evidence,
+    value_at_risk, currency, lag_hours, sides_before, agreed_at, base_value, left_base, right_base, last_agreed, candidate_key,
+    candidate_score, stale_side, cause, cause_evidence,
     case
         when not is_opening then coalesce(since_before, opened_at)
         when is_told then told_since
         -- Neither record has changed since the later of the two, so what differs now differed then.
-        when before_as_of is null and left_updated_at is not null and right_updated_at is not null
+        when coalesce(agreed_at, before_as_of) is null and left_updated_at is not null and right_updated_at is not null
             then least(as_of, greatest(left_updated_at, right_updated_at))
         else as_of
     end as out_of_step_since,

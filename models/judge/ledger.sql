@@ -58,7 +58,7 @@ select
     coalesce(listed_in_run, case when is_judged and status not in ('in_flight', 'resolved') then this_run.run_id end) as listed_in_run,
     lag_hours, resolved_at, resolved_in_run, resolution, arrived_at,
     stale_side, cause, cause_evidence, out_of_step_since, is_since_exact, agreed_at, base_value, candidate_key, candidate_score,
-    sides_before, left_base, right_base, left_compared, right_compared,
+    sides_before, left_base, right_base, last_agreed, left_compared, right_compared,
     owner, days_to_decide, response, response_reason, fix_objection, decision_id, decision_state, decided_left, decided_right, decided_fix
 from after
 cross join this_run

@@ -54,6 +54,7 @@ select
     ledger.sides_before,
     ledger.left_base,
     ledger.right_base,
+    ledger.last_agreed,
     ledger.left_compared,
     ledger.right_compared,
     ledger.owner,

@@ -51,7 +51,9 @@ select
     case
         when cause in ('one record under two keys', 'a status word nobody mapped', 'changed on both sides') then 'its cause is: ' || cause
         when candidate_key is not null then 'it may be the same record as ' || candidate_key
-        when cause = 'unknown' and policy_cause is null then 'its cause is unknown, and the policy does not name that cause'
+        -- A record that vanished is what half of a pull looks like, too.
+        when cause in ('unknown', 'agreed before, gone now') and policy_cause is null
+            then format('its cause is: {}, and the policy does not name that cause', cause)
         when stale_side = 'both' then 'both sides are out of date'
         when stale_side not in ('unknown', written_side) then format('by the evidence it is {} that is out of date', system_of_record)
         when left_is_unreadable or right_is_unreadable then 'a value can not be read'

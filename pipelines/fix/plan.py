@@ -7,7 +7,9 @@ import duckdb
 from rich.console import Console, Group
 from rich.text import Text
 
+from pipelines import settings
 from pipelines.failures import BadConfiguration, NotTrustworthy
+from pipelines.seeds import changed_since
 from pipelines.show import number, plain, plain_table, rows
 
 WIDTH = 40
@@ -35,6 +37,14 @@ class Plan:
                 f"The plan of run {self.run_id} is stopped by {first['breaker']}: {plain(first['explanation'])}.",
                 "Nothing was written; run tallystick fix to see what to do.",
             )
+
+    def refuse_if_made_of_other_seeds(self) -> None:
+        """Raises NotTrustworthy where people have decided or allowed something else since."""
+        if changed := self.changed_seeds():
+            raise NotTrustworthy(f"seeds/{changed[0]}.csv has changed since run {self.run_id} planned this: make reconcile plans anew.")
+
+    def changed_seeds(self) -> list[str]:
+        return changed_since(settings.state_folder() / "before" / f"{self.run_id}.duckdb")
 
     def writes(self) -> list[dict]:
         return [row for row in self.rows if not row["is_stopped"]]
@@ -100,6 +110,8 @@ def closing(plan: Plan, done: set[str]) -> str:
         return f"Run {plan.run_id} planned nothing: no difference that a policy or a decision lets be fixed has stood long enough."
     before = sum(row["idempotency_key"] in done for row in plan.rows)
     told = f"{number(len(plan.rows))} planned by run {plan.run_id}" + (f", {number(before)} of them written before" if before else "")
+    if changed := plan.changed_seeds():
+        return f"{told}, and seeds/{changed[0]}.csv has changed since. Nothing was written; make reconcile plans anew."
     return f"{told}. Nothing was written; make fix APPLY=1 reads the records again and writes them."
 
 

@@ -6,7 +6,7 @@ import duckdb
 import pyarrow
 
 from pipelines import settings
-from pipelines.failures import NotTrustworthy, SourceFailed
+from pipelines.failures import SourceFailed
 from pipelines.fix.standing import Looked, looked
 from pipelines.progress import Progress
 from pipelines.run import SNAPSHOT, Builder, refuse_errors
@@ -18,14 +18,6 @@ SELECTED = ("--select", "resource_type:seed", "path:models/staging", "compare_*"
 KNOWN = """
 select reconciliation, system, table_name, stated_key, id
 from snapshot.staging.own_ids semi join planned using (reconciliation, record_key)
-"""
-
-CHANGED = """
-select count(*) from (
-    (from snapshot.seeds.{seed} except all from made_of.seeds.{seed})
-    union all
-    (from made_of.seeds.{seed} except all from snapshot.seeds.{seed})
-) as changed
 """
 
 
@@ -42,19 +34,8 @@ def look_again(builder: Builder, folder: Path, planned: list[dict], progress: Pr
     refuse_errors(builder.build(["build", *no_tests, *SELECTED, *excluded]))
     with snapshot(folder / SNAPSHOT) as connection:
         connection.register("planned", given)
-        refuse_other_minds(connection, folder.parent / "before" / f"{planned[0]['run_id']}.duckdb")
         refuse_unfinished(connection)
         return looked(connection)
-
-
-def refuse_other_minds(connection: duckdb.DuckDBPyConnection, made_of: Path) -> None:
-    """Raises NotTrustworthy where what people decided and allow is not what the plan was made of."""
-    if not made_of.exists():
-        return
-    connection.execute(f"attach '{settings.quoted(made_of)}' as made_of (read_only)")
-    for seed in ("decisions", "response_policies", "status_map", "key_map"):
-        if connection.execute(CHANGED.format(seed=seed)).fetchone()[0]:
-            raise NotTrustworthy(f"seeds/{seed}.csv has changed since run {made_of.stem} planned this: make reconcile plans anew.")
 
 
 def with_sides(row: dict) -> dict:

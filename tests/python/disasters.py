@@ -102,7 +102,7 @@ def policies(written: str, one_sided: str, ending: str, **caps: float | None) ->
     said = {"response": "fix", "writes_to": written, "system_of_record": other, "least_runs": 1} | caps
     told = []
     for pair, fields in FIELDS.items():
-        for cause in (None, "unknown"):
+        for cause in (None, "unknown", "agreed before, gone now"):
             for bucket, holding in (("left_only", "crm"), ("right_only", "billing")):
                 operation = "create" if holding != written else one_sided
                 told.append(said | {"reconciliation": pair, "bucket": bucket, "cause": cause, "operation": operation})

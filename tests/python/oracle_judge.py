@@ -67,6 +67,7 @@ class Line:
     rule: str
     held: tuple[Record | None, Record | None]  # both sides at the last sighting
     earlier: list[Earlier] = field(default_factory=list)  # of this key and field, as it opened
+    last_agreed: dict[str, Before] = field(default_factory=dict)  # field → when it last did; of a record that one side lacks
 
 
 class Judge:
@@ -79,9 +80,13 @@ class Judge:
         self.earlier: dict[tuple[str, str], list[Earlier]] = defaultdict(list)  # key, field → oldest first
         self.last: tuple[datetime, Comparison] | None = None
         self.unclear: set[str | None] = set()  # keys that stood twice in it
+        self.open: dict[str, list[Identity]] = {}  # key → its differences that were open before this run
 
     def take(self, as_of: datetime, seen: Comparison) -> None:
         were_open = {identity for identity, line in self.ledger.lines.items() if line.resolved_at is None}
+        self.open = defaultdict(list)
+        for identity in were_open:
+            self.open[identity.key].append(identity)
         self.ledger.take(as_of, seen)
         found_by_email = one_record_under_two_keys(seen)
         for identity in seen.differences:
@@ -103,14 +108,19 @@ class Judge:
     def opened(self, identity: Identity, as_of: datetime, seen: Comparison) -> Line:
         before = self.before(identity.key)
         now = seen.beside[identity.key]
+        last_agreed = self.last_agreed(identity.key)
         earlier = list(self.earlier[identity.key, identity.field])
         if identity.bucket == "conflict":
+            if not (before.left and before.right) and not came_as_it_was(identity.field, *now, before):
+                before = last_agreed.get(identity.field, before)
             verdict = conflict(identity.field, *now, before, earlier, None)
         else:
             verdict = one_sided(identity.bucket, now, before)
+            if before.left and before.right:
+                last_agreed |= {name: before for name in before.left.fields if agrees(name, before)}
         since = began(as_of, now, before, verdict)
         judgement = Judgement(verdict.cause, verdict.stale_side, *since, *agreed(identity.field, before))
-        return Line(before, judgement, verdict.rule, now, earlier)
+        return Line(before, judgement, verdict.rule, now, earlier, {} if identity.bucket == "conflict" else last_agreed)
 
     def seen_again(self, identity: Identity, seen: Comparison, line: Line) -> Line:
         now = seen.beside[identity.key]
@@ -135,6 +145,16 @@ class Judge:
         if key in self.unclear:
             return Before(as_of, is_clear=False)
         return Before(as_of, *seen.beside.get(key, (None, None)))
+
+    def last_agreed(self, key: str) -> dict[str, Before]:
+        """Of a record with open differences before tonight: on which night each field last agreed, as far as that is remembered."""
+        told = {}
+        for identity in self.open.get(key, ()):
+            line = self.lines[identity]
+            told |= line.last_agreed
+            if identity.bucket == "conflict" and agrees(identity.field, line.before):
+                told[identity.field] = line.before
+        return told
 
     def remember_base(self, as_of: datetime, identity: Identity) -> None:
         """Of a resolved conflict: what both had before it. The side that had moved led, if exactly one had."""
@@ -180,6 +200,13 @@ def has_row(name: str, bucket: str, before: Before, left: Record, right: Record)
 def agrees(name: str, before: Before) -> bool:
     """Whether both sides had the record and said the same in this field."""
     return bool(before.left and before.right) and agreement(name, before.left, before.right, Comparison("")) == "agrees"
+
+
+def came_as_it_was(name: str, left: Record, right: Record, before: Before) -> bool:
+    """One side alone had it before, and the other says now what that one said then."""
+    now, was = {"left": left, "right": right}, {"left": before.left, "right": before.right}
+    had = [side for side in was if was[side]]
+    return len(had) == 1 and now[OTHER[had[0]]].fields[name].meant == was[had[0]].fields[name].meant
 
 
 def has_moved(name: str, was: Record, now: Record) -> bool:

@@ -15,6 +15,7 @@ KIND = ("reconciliation", "bucket", "field", "cause")
 SIDES = {"crm": "left", "billing": "right"}
 TABLES = {("customers", "crm"): "customers", ("contracts", "crm"): "deals"}  # billing's words are those of its subscriptions
 MOST_ROWS, MOST_SHARE, LEAST_RUNS = 25, 0.01, 3
+TO_BE_NAMED = ("unknown", "agreed before, gone now")
 UNCLEAR = ("one record under two keys", "a status word nobody mapped", "changed on both sides")
 
 
@@ -159,7 +160,7 @@ class Responder:
         against = {
             f"its cause is: {row['cause']}": row["cause"] in UNCLEAR,
             f"it may be the same record as {row['candidate_key']}": row["candidate_key"] is not None,
-            "its cause is unknown, and the policy does not name that cause": row["cause"] == "unknown" and policy["cause"] is None,
+            f"its cause is: {row['cause']}, and the policy does not name that cause": row["cause"] in TO_BE_NAMED and policy["cause"] is None,
             "both sides are out of date": row["stale_side"] == "both",
             f"by the evidence it is {record} that is out of date": row["stale_side"] == source,
             "a value can not be read": row["left_is_unreadable"] or row["right_is_unreadable"],

@@ -256,6 +256,38 @@ def test_the_base_of_an_earlier_opening_is_remembered():
     assert (row["cause"], row["stale_side"], row["base_value"]) == (OVERWRITTEN, "right", "FR")
 
 
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize(("gone", "stale_side"), [(CRM, "right"), (BILLING, "left")])
+def test_the_base_outlives_the_nights_on_which_a_side_lacks_the_record(gone, stale_side, missing):
+    """It comes back as another: what both last agreed on is still what that is held against."""
+    story = [(1, "remove", gone), (1 + missing, "restore", gone), (1 + missing, "write", gone, ("country", "FR"))]
+    row = said(story, nights=2 + missing)
+    assert (row["cause"], row["stale_side"], row["base_value"], row["agreed_at"]) == (CHANGED, stale_side, "DE", FIRST_NIGHT)
+
+
+def test_the_base_of_a_conflict_outlives_the_nights_on_which_a_side_lacks_the_record():
+    """Left moved to FR; then right was gone for a night, and is back as it was, while left has moved on to NL."""
+    story = [
+        (1, "write", CRM, ("country", "FR")), (2, "remove", BILLING), (3, "restore", BILLING), (3, "write", CRM, ("country", "NL")),
+    ]  # fmt: skip
+    row = said(story, nights=4)
+    assert (row["cause"], row["stale_side"], row["base_value"]) == (CHANGED, "right", "DE")
+
+
+def test_what_comes_anew_on_the_other_side_alone_still_has_its_base():
+    story = [
+        (1, "remove", CRM), (2, "restore", CRM), (2, "remove", BILLING), (3, "restore", BILLING), (3, "write", BILLING, ("country", "FR")),
+    ]  # fmt: skip
+    row = said(story, nights=4)
+    assert (row["cause"], row["stale_side"], row["base_value"]) == (CHANGED, "left", "DE")
+
+
+def test_what_was_on_neither_side_has_no_base():
+    story = [(1, "remove", table) for table in (CRM, BILLING)] + [(2, "restore", table) for table in (CRM, BILLING)]
+    row = said([*story, (2, "write", CRM, ("country", "FR"))], nights=3)
+    assert (row["cause"], row["stale_side"], row["base_value"]) == (UNKNOWN, "unknown", None)
+
+
 @pytest.mark.parametrize("table", [CRM, BILLING])
 def test_a_key_that_stood_twice_was_nobodys_base(table):
     story = [(0, "copy", table, "{key}"), (1, "restore", table), (1, "write", table, ("country", "FR"))]

@@ -229,6 +229,8 @@ def test_what_people_said_after_the_plan_was_made_stops_it(yesterday, seed, colu
     (made_of,) = (yesterday.state / "before").iterdir()
     with duckdb.connect(made_of) as connection:
         connection.execute(f"insert into seeds.{seed} ({column}) values ('status')")
+    printed = yesterday.run("fix")
+    assert printed.says(f"seeds/{seed}.csv has changed since. Nothing was written; make reconcile plans anew")
     ran = yesterday.run("fix", "--apply", TARGETS__CRM__CONNECTOR="files")
     assert ran.code == 4, ran.err
     assert ran.says(f"seeds/{seed}.csv has changed since run", "make reconcile plans anew")

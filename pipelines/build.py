@@ -14,6 +14,8 @@ import sys
 import threading
 from logging.handlers import RotatingFileHandler
 
+from pipelines.remembered import compile_late, remember_schemas, remember_templates
+
 # A third less of dbt's own work: it formats every line for the console and for its log, and throws most of them away; say_errors
 # and Log take those that matter.
 LEAN = ("--log-level", "none", "--log-level-file", "none", "--no-write-json")
@@ -34,16 +36,16 @@ def main() -> int:
     commands = queue.SimpleQueue()
     threading.Thread(target=listen, args=[commands], daemon=True).start()
     logging.raiseExceptions = False  # where the disk is full the run says so; that its log can't be written is no news
+    compile_late()
     gc.disable()  # dbt makes millions of small objects and lives for seconds: collecting costs a tenth of them
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
-
-    from pipelines.templates import remember_templates
 
     answers, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr
     os.dup2(2, 1)
     drop_debugging()
     remember_templates(f"{kept()}/templates")
+    remember_schemas(f"{kept()}/schemas")
     callbacks = [say_errors, Log()]
     parsed = parse(callbacks)
     if not parsed.success:

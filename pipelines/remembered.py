@@ -1,4 +1,4 @@
-"""What dbt makes anew in every process, a third of its start: compiled templates and the schemas of its own files, kept beside its parse."""
+"""What dbt makes anew in every process, a third of its start: templates compiled, schemas of its own files, kept beside its parse."""
 
 import json
 import os

@@ -23,53 +23,10 @@ sightings as (
 still_open as (
 
     select
-        discrepancy_id, reconciliation, record_key, bucket, field, opened_at, last_seen_at, sides_before, agreed_at, base_value,
-        left_base, right_base, last_agreed, left_value, right_value, left_compared, right_compared, out_of_step_since, is_since_exact,
-        stale_side, cause, cause_evidence
+        discrepancy_id, opened_at, last_seen_at, sides_before, agreed_at, base_value, left_base, right_base,
+        left_value, right_value, left_compared, right_compared, out_of_step_since, is_since_exact, stale_side, cause, cause_evidence
     from {{ source('published_marts', 'discrepancy_history') }}
     where resolved_at is null
-
-),
-
-remembered as (
-
-    select reconciliation, record_key, field, agreed_at, base_value as left_value, base_value as right_value, left_base, right_base
-    from still_open
-    where bucket = 'conflict' and agreed_at is not null
-    union all
-    select
-        reconciliation, record_key, unnest(from_json(last_agreed, '[{
-            "field": "varchar", "agreed_at": "timestamptz", "left_value": "varchar", "right_value": "varchar",
-            "left_base": "varchar", "right_base": "varchar"
-        }]'), recursive := true)
-    from still_open
-    where last_agreed is not null
-
-),
-
-of_one_side as (
-
-    select discrepancy_id, before_as_of as agreed_at, unnest(fields_agreed_before, recursive := true)
-    from sightings
-    where bucket != 'conflict' and before_as_of is not null
-    union by name
-    select sightings.discrepancy_id, remembered.* exclude (reconciliation, record_key)
-    from remembered
-    inner join sightings on sightings.reconciliation = remembered.reconciliation and sightings.record_key = remembered.record_key
-    where sightings.bucket != 'conflict'
-
-),
-
-to_remember as (
-
-    select
-        discrepancy_id,
-        to_json(list({
-            field: field, agreed_at: agreed_at, left_value: left_value, right_value: right_value,
-            left_base: left_base, right_base: right_base
-        } order by field))::varchar as last_agreed
-    from of_one_side
-    group by discrepancy_id
 
 )
 
@@ -79,14 +36,14 @@ select
     ),
     still_open.discrepancy_id is null as is_opening,
     remembered.field is not null as is_remembered,
-    to_remember.last_agreed,
+    last_agreed.last_agreed,
 
     case
         when not is_opening then still_open.sides_before
         when is_remembered then 'both'
         when before_as_of is null then null
-        when on_both_before and sightings.bucket = 'left_only' and not right_in_scope_before then 'both, ended'
-        when on_both_before and sightings.bucket = 'right_only' and not left_in_scope_before then 'both, ended'
+        when on_both_before and bucket = 'left_only' and not right_in_scope_before then 'both, ended'
+        when on_both_before and bucket = 'right_only' and not left_in_scope_before then 'both, ended'
         when on_both_before then 'both'
         when in_left_before then 'left'
         when in_right_before then 'right'
@@ -124,11 +81,11 @@ select
     still_open.cause_evidence as cause_evidence_before
 from sightings
 left join still_open on still_open.discrepancy_id = sightings.discrepancy_id
-left join remembered
+left join {{ ref('remembered_bases') }} as remembered
     on remembered.reconciliation = sightings.reconciliation
     and remembered.record_key = sightings.record_key
     and remembered.field = sightings.field
     and still_open.discrepancy_id is null
     and not sightings.on_both_before
     and not sightings.came_as_it_was
-left join to_remember on to_remember.discrepancy_id = sightings.discrepancy_id
+left join {{ ref('last_agreed') }} as last_agreed on last_agreed.discrepancy_id = sightings.discrepancy_id

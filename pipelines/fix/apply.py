@@ -60,7 +60,8 @@ def apply(progress: Progress) -> Applied:
         try:
             if writes:
                 targets = {system: target_of(system) for system in sorted({row["target_system"] for row in writes})}
-                looked = look(state, lock, plan, writes, progress)
+                looked = look(state, lock, writes, progress)
+                plan.refuse_if_made_of_other_seeds()
                 progress.step("writing")
                 send(applied, standing(applied, targets, writes, looked), targets, state / "next")
         finally:
@@ -70,14 +71,12 @@ def apply(progress: Progress) -> Applied:
         return applied
 
 
-def look(state: Path, lock: int, plan: Plan, writes: list[dict], progress: Progress) -> dict[str, Looked]:
+def look(state: Path, lock: int, writes: list[dict], progress: Progress) -> dict[str, Looked]:
     try:
         with Builder(state, lock) as builder:
             folder = prepare(state)
             progress.step(f"reading {len(writes)} records again")
-            looked = look_again(builder, folder, writes, progress)
-        plan.refuse_if_made_of_other_seeds()
-        return looked
+            return look_again(builder, folder, writes, progress)
     except Failure as failure:
         raise type(failure)(failure.what, "Nothing was written; mend what it names and run make fix APPLY=1 again.") from failure
 

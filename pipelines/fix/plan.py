@@ -41,7 +41,8 @@ class Plan:
     def refuse_if_made_of_other_seeds(self) -> None:
         """Raises NotTrustworthy where people have decided or allowed something else since."""
         if changed := self.changed_seeds():
-            raise NotTrustworthy(f"seeds/{changed[0]}.csv has changed since run {self.run_id} planned this: make reconcile plans anew.")
+            what = f"seeds/{changed[0]}.csv has changed since run {self.run_id} planned this."
+            raise NotTrustworthy(what, "Nothing was written; make reconcile plans anew.")
 
     def changed_seeds(self) -> list[str]:
         return changed_since(settings.state_folder() / "before" / f"{self.run_id}.duckdb")

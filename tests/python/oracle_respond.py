@@ -160,7 +160,8 @@ class Responder:
         against = {
             f"its cause is: {row['cause']}": row["cause"] in UNCLEAR,
             f"it may be the same record as {row['candidate_key']}": row["candidate_key"] is not None,
-            f"its cause is: {row['cause']}, and the policy does not name that cause": row["cause"] in TO_BE_NAMED and policy["cause"] is None,
+            f"its cause is: {row['cause']}, and the policy does not name that cause": row["cause"] in TO_BE_NAMED
+            and policy["cause"] is None,
             "both sides are out of date": row["stale_side"] == "both",
             f"by the evidence it is {record} that is out of date": row["stale_side"] == source,
             "a value can not be read": row["left_is_unreadable"] or row["right_is_unreadable"],

@@ -1,5 +1,5 @@
--- One row a difference of a record that one side lacks tonight and that is known of before: what each of its fields agreed on last, as JSON,
--- for the night on which the record comes back.
+-- One row a difference of a record that one side lacks tonight and that is known of before: what each of its fields agreed on last, as
+-- JSON, for the night on which the record comes back.
 {{ config(materialized='view', database='snapshot') }}
 
 with

@@ -19,7 +19,7 @@ seen as (
 not_seen as (
 
     select
-        before.* exclude (status, lag_hours, resolved_at, resolved_in_run, resolution, arrived_at),
+        before.* exclude (status, lag_hours, resolved_at, resolved_in_run, resolution, arrived_at, last_agreed),
         case
             when unseen.resolution is not null then 'resolved'
             when unseen.discrepancy_id is null or before.status in ('accepted', 'quarantined') then before.status
@@ -34,7 +34,8 @@ not_seen as (
         case when unseen.resolution is null then before.resolved_at else this_run.as_of end as resolved_at,
         case when unseen.resolution is null then before.resolved_in_run else this_run.run_id end as resolved_in_run,
         coalesce(unseen.resolution, before.resolution) as resolution,
-        coalesce(unseen.arrived_at, before.arrived_at) as arrived_at
+        coalesce(unseen.arrived_at, before.arrived_at) as arrived_at,
+        case when unseen.resolution is null then before.last_agreed end as last_agreed   -- nobody asks for it any more
     from {{ source('published_marts', 'discrepancy_history') }} as before
     cross join this_run
     left join {{ ref('unseen') }} as unseen on unseen.discrepancy_id = before.discrepancy_id

@@ -1,5 +1,6 @@
 """The three-way judgement over generated worlds of four nights, and over what neither they nor the combinations can hold."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -263,6 +264,17 @@ def test_the_base_outlives_the_nights_on_which_a_side_lacks_the_record(gone, sta
     story = [(1, "remove", gone), (1 + missing, "restore", gone), (1 + missing, "write", gone, ("country", "FR"))]
     row = said(story, nights=2 + missing)
     assert (row["cause"], row["stale_side"], row["base_value"], row["agreed_at"]) == (CHANGED, stale_side, "DE", FIRST_NIGHT)
+
+
+def test_what_was_agreed_last_is_kept_while_a_side_lacks_the_record_and_no_longer():
+    story = [(1, "remove", BILLING), (3, "restore", BILLING)]
+    kept = {}
+    for nights in (3, 4):
+        with checked(World(DAY * (nights - 1), None, False, {1: story})) as engine:
+            (row,) = engine.rows("from warehouse.marts.discrepancy_history where reconciliation = 'customers'")
+            kept[row["resolution"]] = row["last_agreed"]
+    assert [each["field"] for each in json.loads(kept[None])] == ["country", "email", "status"]
+    assert kept["both sides agree"] is None
 
 
 def test_the_base_of_a_conflict_outlives_the_nights_on_which_a_side_lacks_the_record():

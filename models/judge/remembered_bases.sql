@@ -10,6 +10,19 @@ still_open as (
     from {{ source('published_marts', 'discrepancy_history') }}
     where resolved_at is null
 
+),
+
+of_one_side as (
+
+    select
+        reconciliation, record_key,
+        unnest(from_json(last_agreed, '[{
+            "field": "varchar", "agreed_at": "timestamptz", "left_value": "varchar", "right_value": "varchar",
+            "left_base": "varchar", "right_base": "varchar"
+        }]')) as last
+    from still_open
+    where last_agreed is not null
+
 )
 
 select reconciliation, record_key, field, agreed_at, base_value as left_value, base_value as right_value, left_base, right_base
@@ -17,10 +30,5 @@ from still_open
 where field != '' and agreed_at is not null
 union all
 select
-    reconciliation, record_key,
-    unnest(from_json(last_agreed, '[{
-        "field": "varchar", "agreed_at": "timestamptz", "left_value": "varchar", "right_value": "varchar",
-        "left_base": "varchar", "right_base": "varchar"
-    }]'), recursive := true)
-from still_open
-where last_agreed is not null
+    reconciliation, record_key, last.field, last.agreed_at, last.left_value, last.right_value, last.left_base, last.right_base
+from of_one_side

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,9 @@ LONGEST_FILES = [
     "test_three_way", "test_drift", "test_rest", "test_object_stores",
     "test_judged_worlds", "test_nights", "test_before", "test_trust", "test_sql_source", "test_files", "test_metamorphic",
 ]  # fmt: skip
+
+# A shell's background jobs ignore Ctrl-C and so would all that the tests start: those that interrupt would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

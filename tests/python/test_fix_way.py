@@ -21,7 +21,7 @@ OPEN = "select reconciliation, bucket, field, record_key from marts.discrepancie
 PLANNED = "select reconciliation, operation, target_system, count(*) from marts.fix_plan where not is_stopped group by all order by all"
 PLANNED_IDS = "select discrepancy_id from marts.fix_plan where not is_stopped"
 CURRENT = "select discrepancy_id, reconciliation, record_key, bucket, field from marts.discrepancies"
-NIGHTS = 6
+NIGHTS = 5
 SEARCHED = re.compile(r"/(search|batch/read)([?]|$)")
 LOGGED = "select outcome, verification, count(*) from marts.fix_log group by all order by all"
 

@@ -309,9 +309,13 @@ def project(project_template: Path, tmp_path: Path) -> Path:
 
 
 def copy_project(source: Path, target: Path) -> Path:
+    """With what a first run in a checkout leaves to all others."""
     shutil.copytree(source, target, ignore=NOT_THE_PROJECT)
+    for kept in ("target/templates", "target/schemas"):
+        if (source / kept).exists():
+            shutil.copytree(source / kept, target / kept)
     parsed = Path("target/partial_parse.msgpack")
     if (source / parsed).exists():
-        (target / parsed).parent.mkdir()
+        (target / parsed).parent.mkdir(exist_ok=True)
         shutil.copy(source / parsed, target / parsed)
     return target

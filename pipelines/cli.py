@@ -259,7 +259,8 @@ def fix(
     plan.show(last, console)
     last.refuse_if_stopped()
     if not apply:
-        console.print(plan.closing(last, Journal(settings.state_folder()).done()))
+        journal = Journal(settings.state_folder())
+        console.print(plan.closing(last, journal.done(), journal.refused()))
         return
     with shown(console, quiet) as progress:
         applied = apply_plan(progress)

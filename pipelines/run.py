@@ -119,16 +119,16 @@ def accept(refused: str, reason: str, by: str, why_not: str) -> tuple[list[dict]
     if not acceptable:
         why = f"{min(beyond.values())} {why_not}" if failed else "the last run refused nothing"
         raise BadConfiguration(f"There is nothing to accept: {why}.")
+    what = [dict(zip(WHAT_IS_ACCEPTED, row, strict=False)) for row in acceptable]
+    if all(seeds.states("accepted_counts", row) for row in what):
+        raise BadConfiguration("It is accepted already.", "seeds/accepted_counts.csv was left as it is; run make reconcile.")
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    accepted = [
-        {"reconciliation": pair, "run_id": run_id, "side": side, "check_name": check, "observed": observed,
-         "reason": reason, "accepted_by": by, "accepted_at": now}
-        for pair, run_id, side, check, observed, _ in acceptable
-    ]  # fmt: skip
+    accepted = [row | {"reason": reason, "accepted_by": by, "accepted_at": now} for row in what]
     seeds.append("accepted_counts", accepted)
     return accepted, beyond
 
 
+WHAT_IS_ACCEPTED = ("reconciliation", "run_id", "side", "check_name", "observed")
 REFUSED_COUNTS = """
 select reconciliation, run_id, side, check_name, observed, can_be_accepted
 from marts.trust_checks

@@ -40,9 +40,7 @@ def file_of(name: str) -> Path:
 
 
 def changed_since(snapshot: Path) -> list[str]:
-    """The seeds of a fix plan that say something else now than in its run's snapshot; none where that is no longer kept."""
-    if not snapshot.exists():
-        return []
+    """The seeds of a fix plan that say something else now than in its run's snapshot."""
     refuse_other_columns()
     with duckdb.connect() as connection:
         connection.execute(f"set TimeZone = 'UTC'; attach '{settings.quoted(snapshot)}' as made_of (read_only)")
@@ -57,6 +55,13 @@ def has_changed(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
         raise BadConfiguration(f"seeds/{name}.csv can't be read: {first_line(error)}.") from error
     one, other = f"select {columns} from {name}", f"select {columns} from made_of.seeds.{name}"
     return connection.execute(CHANGED.format(one=one, other=other)).fetchone() is not None
+
+
+def states(name: str, values: dict) -> bool:
+    """Whether a row of seeds/`name`.csv says this."""
+    said = {column: "" if value is None else str(value) for column, value in values.items()}
+    with file_of(name).open(encoding="utf-8-sig", newline="") as lines:
+        return any(said.items() <= row.items() for row in csv.DictReader(lines))
 
 
 def append(name: str, rows: list[dict]) -> None:

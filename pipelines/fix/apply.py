@@ -59,6 +59,7 @@ def apply(progress: Progress) -> Applied:
         applied = Applied(plan, journal)
         try:
             if writes:
+                plan.refuse_if_made_of_other_seeds()
                 targets = {system: target_of(system) for system in sorted({row["target_system"] for row in writes})}
                 looked = look(state, lock, writes, progress)
                 plan.refuse_if_made_of_other_seeds()

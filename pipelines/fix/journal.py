@@ -48,6 +48,10 @@ class Journal:
         """The idempotency keys of what was written, or may have been, and is not to be written again."""
         return self._keys("outcome in ('written', 'unknown')")
 
+    def refused(self) -> set[str]:
+        """The idempotency keys of what a target would not take."""
+        return self._keys("outcome = 'refused'") - self.done()
+
     def begin(self, row: dict) -> None:
         """A planned write is about to be sent. One that is under way already goes on."""
         self._add(row, None, "")

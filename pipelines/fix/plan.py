@@ -39,13 +39,16 @@ class Plan:
             )
 
     def refuse_if_made_of_other_seeds(self) -> None:
-        """Raises NotTrustworthy where people have decided or allowed something else since."""
-        if changed := self.changed_seeds():
-            what = f"seeds/{changed[0]}.csv has changed since run {self.run_id} planned this."
-            raise NotTrustworthy(what, "Nothing was written; make reconcile plans anew.")
+        """Raises NotTrustworthy where people have decided or allowed something else since, or nobody can tell."""
+        if why := self.why_outdated():
+            raise NotTrustworthy(f"Run {self.run_id} planned this, and {why}.", "Nothing was written; make reconcile plans anew.")
 
-    def changed_seeds(self) -> list[str]:
-        return changed_since(settings.state_folder() / "before" / f"{self.run_id}.duckdb")
+    def why_outdated(self) -> str | None:
+        made_of = settings.state_folder() / "before" / f"{self.run_id}.duckdb"
+        if not made_of.exists():
+            return f"{made_of.name} with the decisions and policies that it was made of is no longer in state/before"
+        changed = changed_since(made_of)
+        return f"seeds/{changed[0]}.csv has changed since" if changed else None
 
     def writes(self) -> list[dict]:
         return [row for row in self.rows if not row["is_stopped"]]
@@ -78,7 +81,8 @@ def writes_table(plan: Plan) -> Group:
         of_these = [*group]
         table = plain_table("write to", "what", "key", "field", "from", "to", numbers=())
         for row in of_these:
-            values = (shown(row[name]) for name in ("record_key", "field", "from_value", "to_value"))
+            to = "the other side's record (see explain)" if row["operation"] == "create" else row["to_value"]
+            values = map(shown, (row["record_key"], row["field"], row["from_value"], to))
             table.add_row(row["target_system"], row["operation"], *values)
         parts += [Text(f"{plain(because)}: {number(len(of_these))}", "bold"), table, Text()]
     return Group(*parts)
@@ -106,13 +110,15 @@ def way_on(breaker: dict) -> str:
     return "Are they meant? Raise most_rows or most_share of the policy in seeds/response_policies.csv, then make reconcile."
 
 
-def closing(plan: Plan, done: set[str]) -> str:
+def closing(plan: Plan, done: set[str], refused: set[str]) -> str:
     if not plan.rows:
         return f"Run {plan.run_id} planned nothing: no difference that a policy or a decision lets be fixed has stood long enough."
     before = sum(row["idempotency_key"] in done for row in plan.rows)
     told = f"{number(len(plan.rows))} planned by run {plan.run_id}" + (f", {number(before)} of them written before" if before else "")
-    if changed := plan.changed_seeds():
-        return f"{told}, and seeds/{changed[0]}.csv has changed since. Nothing was written; make reconcile plans anew."
+    if again := sum(row["idempotency_key"] in refused for row in plan.rows):
+        told += f", {number(again)} refused before, marts.fix_log says why"
+    if why := plan.why_outdated():
+        return f"{told}, and {why}. Nothing was written; make reconcile plans anew."
     return f"{told}. Nothing was written; make fix APPLY=1 reads the records again and writes them."
 
 

@@ -21,4 +21,6 @@ def show(applied: Applied, console: Console) -> None:
             console.print(Text(f"{outcome}: {what}: {plain(detail)}"))
     parts = [f"{number(counts[outcome])} {outcome}" for outcome in OUTCOMES if counts[outcome]]
     console.print(Text(", ".join(parts) or "Nothing was left to write."))
+    if counts["refused"]:
+        console.print(Text("What was refused is planned again until its target takes it, or seeds/response_policies.csv lets it be."))
     console.print(Text("marts.fix_log has every attempt; the next trusted run says of each whether it holds."))

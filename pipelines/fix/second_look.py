@@ -63,16 +63,14 @@ def only(state: Path, planned: list[dict], given: pyarrow.Table) -> dict[str, On
             first_tables[row["reconciliation"], side["system"]] = side["tables"][0]
             keys = asked.setdefault(side["system"], Only({}, {})).keys.setdefault(side["tables"][0], [])
             keys.append(row["record_key"])
-    before = state / "before" / f"{planned[0]['run_id']}.duckdb"
-    if before.exists():
-        with snapshot(before) as connection:
-            connection.register("planned", given)
-            known = connection.execute(KNOWN).fetchall()
-        for pair, system, table, key, own_id in known:
-            if first_tables[pair, system] == table:
-                asked[system].keys[table].append(key)
-            if own_id is not None:
-                asked[system].ids.setdefault(table, []).append(own_id)
+    with snapshot(state / "before" / f"{planned[0]['run_id']}.duckdb") as connection:
+        connection.register("planned", given)
+        known = connection.execute(KNOWN).fetchall()
+    for pair, system, table, key, own_id in known:
+        if first_tables[pair, system] == table:
+            asked[system].keys[table].append(key)
+        if own_id is not None:
+            asked[system].ids.setdefault(table, []).append(own_id)
     return {system: Only(each_once(of.keys), each_once(of.ids)) for system, of in asked.items()}
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines import seeds
+
 PLAN = """
 run_id varchar, reconciliation varchar, discrepancy_id varchar, idempotency_key varchar, target_system varchar, operation varchar,
 record_key varchar, field varchar, from_value varchar, to_value varchar, policy varchar, allowed_because varchar, left_value varchar,
@@ -19,6 +21,7 @@ idempotency_key varchar, attempt integer, discrepancy_id varchar, run_id varchar
 operation varchar, record_key varchar, field varchar, from_value varchar, to_value varchar, attempted_at timestamptz,
 outcome varchar, detail varchar, verification varchar, verified_in_run varchar
 """
+OWN_IDS = "reconciliation varchar, record_key varchar, system varchar, table_name varchar, stated_key varchar, id varchar"
 RUN = "select '000001-test' as run_id, 1 as run_seq, 'customers' as reconciliation, 'trusted' as verdict, 1 as history_version"
 
 
@@ -36,6 +39,19 @@ def plan(warehouse: Path, rows: list[dict], breakers: list[dict] = ()) -> None:
                 values = {"run_id": run_id} | row
                 names = ", ".join(f"${name} as {name}" for name in values)
                 connection.execute(f"insert into marts.{table} by name select {names}", values)
+    made_of = warehouse.parent / "before" / f"{run_id}.duckdb"
+    if not made_of.exists():
+        keep(made_of)
+
+
+def keep(made_of: Path) -> None:
+    """As a run's snapshot keeps it: what people say now, and no record that is known by another key or id."""
+    made_of.parent.mkdir(exist_ok=True)
+    with duckdb.connect(made_of) as connection:
+        connection.execute(f"create schema seeds; create schema staging; create table staging.own_ids ({OWN_IDS})")
+        for name in seeds.OF_A_PLAN:
+            file = str(seeds.file_of(name))
+            connection.execute(f"create table seeds.{name} as from read_csv(?, header = true, all_varchar = true)", [file])
 
 
 def write(target: str, operation: str, key: str, field: str = "", **values) -> dict:

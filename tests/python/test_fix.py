@@ -1,6 +1,7 @@
 """`tallystick fix`: what is shown, what is written, and that nothing is written twice wherever it is killed."""
 
 import multiprocessing
+import shutil
 import signal
 from io import StringIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipelines.failures import AlreadyRunning, BadConfiguration, Failure, Interr
 from pipelines.fix import apply as applying
 from pipelines.fix import report
 from pipelines.fix.journal import Journal
-from pipelines.fix.plan import last_plan, show
+from pipelines.fix.plan import closing, last_plan, show
 from pipelines.progress import Plain
 from pipelines.targets.api import WritingApi
 
@@ -59,6 +60,10 @@ class Planned:
         else:
             show(what, console)
         return out.getvalue()
+
+    def closing(self) -> str:
+        journal = Journal(self.state)
+        return closing(self.last_plan(), journal.done(), journal.refused())
 
     def last_plan(self):
         with duckdb.connect(self.warehouse, read_only=True) as connection:
@@ -126,10 +131,13 @@ def test_a_refused_write_is_told_in_plain_words_and_can_be_tried_again(planned):
     applied.refuse_if_failed()
     assert planned.log() == [("C-1", 1, "written"), ("C-2", 1, "refused"), ("C-3", 1, "written")]
     told = planned.shown(applied)
+    assert "What was refused is planned again until its target takes it" in told
+    assert "2 of them written before, 1 refused before" in planned.closing()
     assert "status 422; no\N{REPLACEMENT CHARACTER}[31m such thing" in told
     assert "\x1b" not in told + str(planned.log("detail"))
     planned.apply()
     assert planned.log()[-1] == ("C-2", 2, "written")
+    assert "3 of them written before. Nothing was written" in planned.closing()
     assert planned.server.writes().count(("PUT", "C-2")) == 1
 
 
@@ -390,3 +398,18 @@ def test_what_was_accepted_for_one_run_is_accepted_again_beside_what_tripped_ane
     planned.plan(ended("C-1"), breakers=(of_before,))
     with pytest.raises(BadConfiguration, match="the last run refused nothing"):
         run.accept(run.REFUSED_FIXES, "read it", "Ana", "")
+
+
+def test_accepting_twice_is_told_and_adds_no_row(planned, tmp_path, monkeypatch):
+    seed = tmp_path / "accepted_counts.csv"
+    shutil.copy(run.seeds.file_of("accepted_counts"), seed)
+    monkeypatch.setattr(run.seeds, "file_of", lambda name: seed)
+    planned.plan(ended("C-1"), breakers=(plans.breaker("no_wave", can_be_accepted=True),))
+    run.accept(run.REFUSED_FIXES, "read it", "Ana", "")
+    held = seed.read_text()
+    with pytest.raises(BadConfiguration, match="It is accepted already"):
+        run.accept(run.REFUSED_FIXES, "read it again", "Bo", "")
+    assert seed.read_text() == held
+    planned.plan(ended("C-1"), breakers=(plans.breaker("no_wave", can_be_accepted=True, observed=41.0),))
+    run.accept(run.REFUSED_FIXES, "read it again", "Bo", "")
+    assert seed.read_text().startswith(held) and seed.read_text() != held

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import plans
+import pyarrow
 import pytest
 from conftest import copy_project, house
 from rich.console import Console
@@ -175,7 +176,9 @@ def test_a_record_is_known_by_the_targets_own_key_and_ids(looked):
 
 
 def test_both_systems_are_asked_for_these_records_alone(looked, tmp_path):
-    asked = only(tmp_path, [PLAN["as planned"] | {"run_id": "x"}, PLAN["a contract"] | {"run_id": "x"}], None)
+    planned = [PLAN["as planned"] | {"run_id": "x"}, PLAN["a contract"] | {"run_id": "x"}]
+    plans.keep(tmp_path / "before/x.duckdb")
+    asked = only(tmp_path, planned, pyarrow.Table.from_pylist(planned))
     assert asked["crm"].keys == {"customers": ["C-0001"], "deals": ["K-0017"]}
     assert asked["billing"].keys == {"customers": ["C-0001"], "subscriptions": ["K-0017"]}
 
@@ -233,7 +236,13 @@ def test_what_people_said_after_the_plan_was_made_stops_it(yesterday, seed, colu
     assert f"seeds/{seed}.csv has changed since. Nothing was written; make reconcile plans anew." in " ".join(printed.out.split())
     ran = yesterday.run("fix", "--apply", TARGETS__CRM__CONNECTOR="files")
     assert ran.code == 4, ran.err
-    assert ran.says(f"seeds/{seed}.csv has changed since run", "make reconcile plans anew")
+    assert ran.says(f"seeds/{seed}.csv has changed since", "make reconcile plans anew")
+    made_of.unlink()
+    printed, ran = yesterday.run("fix"), yesterday.run("fix", "--apply", TARGETS__CRM__CONNECTOR="files")
+    assert f"{made_of.name} with the decisions and policies that it was made of is no longer in state/before" in " ".join(
+        printed.out.split()
+    )
+    assert ran.code == 4 and ran.says("is no longer in state/before", "make reconcile plans anew")
     assert not (yesterday.state / "fixes").exists()
 
 

@@ -22,7 +22,7 @@ fingerprints as (
         case
             when record_key is not null
                 {%- for field in fields if field.stated %} and not {{ unreadable('stacked', field) }}{% endfor %}
-                then hash({% for field in fields %}{{ normalised(field.field, field.normalise) }}{{ ', ' if not loop.last }}{% endfor %})
+                then hash({% for field in fields %}{{ hashed_as(field.field, field.normalise) }}{{ ', ' if not loop.last }}{% endfor %})
         end as row_hash
     from stacked
 

@@ -24,3 +24,6 @@
         else '''' || regexp_replace({{ value }}, '[\p{C}\p{Z}]+', ' ', 'g') || ''''
     end
 {%- endmacro %}
+
+{# Words of a cause. One that stays as it was keeps its evidence and needs none: most of a night's differences. #}
+{% macro if_judged_anew(words) -%} case when rule != 'as before' then {{ words }} end {%- endmacro %}

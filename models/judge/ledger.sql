@@ -10,12 +10,6 @@ this_run as (
 
 ),
 
-seen as (
-
-    select * from {{ ref('seen') }}
-
-),
-
 not_seen as (
 
     select
@@ -39,13 +33,13 @@ not_seen as (
     from {{ source('published_marts', 'discrepancy_history') }} as before
     cross join this_run
     left join {{ ref('unseen') }} as unseen on unseen.discrepancy_id = before.discrepancy_id
-    anti join seen on seen.discrepancy_id = before.discrepancy_id
+    anti join {{ ref('responses') }} as responses on responses.discrepancy_id = before.discrepancy_id   -- one a difference seen
 
 ),
 
 after as (
 
-    select *, true as is_judged from seen
+    select *, true as is_judged from {{ ref('seen') }}
     union all by name
     select * from not_seen
 

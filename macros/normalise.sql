@@ -15,7 +15,6 @@
     end)
 {%- endmacro %}
 
-{% macro normalise_text(value) -%} {{ trimmed(value) }} {%- endmacro %}
 {% macro normalise_caseless(value) -%} lower({{ trimmed(value) }}) {%- endmacro %}
 {% macro normalise_identifier(value) -%} upper({{ trimmed(value) }}) {%- endmacro %}
 {# An address as its owner may write it elsewhere: caseless, without what follows a +. What has no @ is none. #}
@@ -24,26 +23,21 @@
 {%- endmacro %}
 {% macro normalise_exact(value) -%} {{ value }} {%- endmacro %}
 
-{% macro normalised(value, normalise) -%}
-    {%- if normalise == 'text' -%} {{ normalise_text(value) }}
-    {%- elif normalise == 'caseless' -%} {{ normalise_caseless(value) }}
-    {%- elif normalise == 'identifier' -%} {{ normalise_identifier(value) }}
+{# `untrimmed` for text that is known to need no trimming. #}
+{% macro normalised(value, normalise, untrimmed=false) -%}
+    {%- set text = 'cast(' ~ value ~ ' as varchar)' if untrimmed else trimmed(value) -%}
+    {%- if normalise == 'text' -%} {{ text }}
+    {%- elif normalise == 'caseless' -%} lower({{ text }})
+    {%- elif normalise == 'identifier' -%} upper({{ text }})
     {%- elif normalise == 'exact' -%} {{ normalise_exact(value) }}
     {%- else -%} {{ exceptions.raise_compiler_error("normalise must be text, caseless, identifier or exact, not '" ~ normalise ~ "'") }}
     {%- endif -%}
 {%- endmacro %}
 
-{# What a field is hashed as: equal hashes mean equal as compared, other hashes mean nothing yet. So of blanks only those that people
-   type, spaces and tabs, are looked for at the ends of text, which is half the cost of trimming. #}
-{% macro hashed_as(value, normalise) -%}
+{# Whether text begins or ends in a blank that people type: true, false or null. The rarer ones are not looked for, which makes it cheap. #}
+{% macro has_blank_end(value) -%}
     {%- set text = 'cast(' ~ value ~ ' as varchar)' -%}
-    {%- set is_bare = text ~ " >= '!' and not suffix(" ~ text ~ ", ' ') and not suffix(" ~ text ~ ", chr(9))" -%}
-    {%- set nearly_trimmed = 'case when ' ~ is_bare ~ ' then ' ~ text ~ ' else ' ~ trimmed(value) ~ ' end' -%}
-    {%- if normalise == 'exact' -%} {{ value }}
-    {%- elif normalise == 'caseless' -%} lower({{ nearly_trimmed }})
-    {%- elif normalise == 'identifier' -%} upper({{ nearly_trimmed }})
-    {%- else -%} {{ nearly_trimmed }}
-    {%- endif -%}
+    {{ text }} < '!' or suffix({{ text }}, ' ') or suffix({{ text }}, chr(9))
 {%- endmacro %}
 
 {# A plain decimal number that fits exactly, or null: no exponent, no separator but the point, nothing to round. #}

@@ -22,7 +22,7 @@ fingerprints as (
         case
             when record_key is not null
                 {%- for field in fields if field.stated %} and not {{ unreadable('stacked', field) }}{% endfor %}
-                then hash({% for field in fields %}{{ hashed_as(field.field, field.normalise) }}{{ ', ' if not loop.last }}{% endfor %})
+                then {{ row_hash(fields) }}
         end as row_hash
     from stacked
 
@@ -66,4 +66,18 @@ unsettled as (
     select key_hash from settled
 
 )
+{%- endmacro %}
+
+{# Equal hashes mean equal as compared; others mean nothing yet, for such records are read again. So most, which begin and end no field in a
+   blank, are hashed as they are: to trim all would cost twice as much. #}
+{% macro row_hash(fields) -%}
+    {%- set texts = fields | rejectattr('normalise', 'equalto', 'exact') | list -%}
+    {%- if texts -%}
+    case when {% for field in texts %}{{ has_blank_end(field.field) }}{{ ' or ' if not loop.last }}{% endfor %}
+        then hash({% for field in fields %}{{ normalised(field.field, field.normalise) }}{{ ', ' if not loop.last }}{% endfor %})
+        else hash({% for field in fields %}{{ normalised(field.field, field.normalise, untrimmed=true) }}{{ ', ' if not loop.last }}{% endfor %})
+    end
+    {%- else -%}
+    hash({% for field in fields %}{{ field.field }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- endif -%}
 {%- endmacro %}

@@ -14,7 +14,7 @@ PLACES = ["{0}", "{0}b", "a{0}", "{0}b{0}", "a{0}b", "é{0}", "{0}é", "aé{0}",
 
 def trimmed_by_sql(texts: list[str]) -> list[str | None]:
     macros = (ROOT / "macros/normalise.sql").read_text()
-    expression = Environment().from_string(macros).module.normalise_text("text")  # noqa: S701 (SQL is no HTML)
+    expression = Environment().from_string(macros).module.trimmed("text")  # noqa: S701 (SQL is no HTML)
     given = pyarrow.table({"text": texts, "place": range(len(texts))})
     with duckdb.connect() as connection:
         connection.register("given", given)

@@ -14,6 +14,7 @@ import sys
 import threading
 from logging.handlers import RotatingFileHandler
 
+from pipelines.lean import be_lean
 from pipelines.remembered import compile_late, remember_schemas, remember_templates
 
 # A third less of dbt's own work: it formats every line for the console and for its log, and throws most of them away; say_errors
@@ -43,7 +44,7 @@ def main() -> int:
 
     answers, sys.stdout = os.fdopen(os.dup(1), "w", buffering=1), sys.stderr
     os.dup2(2, 1)
-    drop_debugging()
+    be_lean()
     remember_templates(f"{kept()}/templates")
     remember_schemas(f"{kept()}/schemas")
     callbacks = [say_errors, Log()]
@@ -75,20 +76,6 @@ def parse(callbacks: list):
 def kept() -> str:
     """The folder of what runs remember of the project itself."""
     return "target" if os.access(".", os.W_OK) else os.environ["DBT_TARGET_PATH"]
-
-
-def drop_debugging() -> None:
-    """dbt tells a few thousand events for its debugging, and makes each of them up whole before nobody hears it."""
-    from dbt_common.events.base_types import EventLevel
-    from dbt_common.events.event_manager import EventManager
-    from dbt_common.events.event_manager_client import ctx_set_event_manager
-
-    class WithoutDebugging(EventManager):
-        def fire_event(self, e, level=None, *rest, **options) -> None:
-            if (level or e.level_tag()) != EventLevel.DEBUG:
-                super().fire_event(e, level, *rest, **options)
-
-    ctx_set_event_manager(WithoutDebugging())
 
 
 class Log:

@@ -34,10 +34,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether text begins or ends in a blank that people type: true, false or null. The rarer ones are not looked for, which makes it cheap. #}
+{# Whether text begins or ends in a blank that people or exports leave there: true, false or null, and true of empty text. The rarer ones
+   are not looked for, which makes it cheap. #}
 {% macro has_blank_end(value) -%}
     {%- set text = 'cast(' ~ value ~ ' as varchar)' -%}
-    {{ text }} < '!' or suffix({{ text }}, ' ') or suffix({{ text }}, chr(9))
+    {{ text }} < '!' {%- for blank in (32, 9, 10, 13) %} or suffix({{ text }}, chr({{ blank }})){% endfor %}
 {%- endmacro %}
 
 {# A plain decimal number that fits exactly, or null: no exponent, no separator but the point, nothing to round. #}

@@ -17,9 +17,9 @@ Args:
     created:        the column that says when a record was made.
     email, name:    columns by which a record that stands on one side alone may be known on the other under another key.
 Rows: one a differing field or one-sided, unreconcilable or watched record; all other records are only counted (`records`).
-Cost: both sides are read twice. The first pass hashes the canonical fields and groups by the key's hash: about 100 bytes a key,
-spilled to disk past the memory limit. The second reads again only what differs, repeats a key, has an open difference or changed
-since the last trusted run, and beside it what that run saw of the same keys. Before fixes are written it looks a second time at
+Cost: both sides are read twice. The first pass hashes the fields and groups by the key's hash: about 100 bytes a key, spilled to disk
+past the memory limit. The second reads again only what differs, repeats a key, has an open difference, ends a field in a rare blank or
+changed since the last trusted run, and beside it what that run saw of the same keys. Before fixes are written it looks a second time at
 their records alone: second_look().
 #}
 {% macro reconcile(

@@ -1,4 +1,4 @@
-{# First pass of reconcile(): hash the canonical fields, group by the key's hash, and settle what agrees. #}
+{# First pass of reconcile(): hash the fields, group by the key's hash, and settle what agrees. #}
 {% macro settled_keys(reconciliation, fields, scope) -%}
 -- mask: 1 in left, 2 in right, 4 in scope, 8 changed since the last trusted run, 16 tells when it changed
 stacked as (
@@ -74,10 +74,13 @@ unsettled as (
     {%- set texts = fields | rejectattr('normalise', 'equalto', 'exact') | list -%}
     {%- if texts -%}
     case when {% for field in texts %}{{ has_blank_end(field.field) }}{{ ' or ' if not loop.last }}{% endfor %}
-        then hash({% for field in fields %}{{ normalised(field.field, field.normalise) }}{{ ', ' if not loop.last }}{% endfor %})
-        else hash({% for field in fields %}{{ normalised(field.field, field.normalise, untrimmed=true) }}{{ ', ' if not loop.last }}{% endfor %})
+        then {{ hashed(fields, untrimmed=false) }}
+        else {{ hashed(fields, untrimmed=true) }}
     end
-    {%- else -%}
-    hash({% for field in fields %}{{ field.field }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- else -%} {{ hashed(fields, untrimmed=true) }}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro hashed(fields, untrimmed) -%}
+    hash({% for field in fields %}{{ normalised(field.field, field.normalise, untrimmed) }}{{ ', ' if not loop.last }}{% endfor %})
 {%- endmacro %}

@@ -1,4 +1,4 @@
-"""What dbt and DuckDB do at every step for nobody, left out: a tenth of a small run."""
+"""What dbt and DuckDB do at every step for nobody, left out: half a second of a small run."""
 
 import sys
 from functools import cache

@@ -52,7 +52,7 @@ right_side as (
 
     select
         record_key as asked_key,
-        columns(c -> c not in ('record_key', 'counts', 'copies', 'is_in_scope', 'updated_at') and not suffix(c, '_stated'))::varchar
+        columns(lambda c: c not in ('record_key', 'counts', 'copies', 'is_in_scope', 'updated_at') and not suffix(c, '_stated'))::varchar
     from {{ side }}_record
 
 ),

@@ -62,7 +62,7 @@ tonight as (
                     then 'worsened'
             end,
             case when is_overdue and (is_back_or_new or overdue_seq is null or overdue_seq < listing_seq) then 'overdue' end
-        ], happened -> happened is not null)) as event
+        ], lambda happened: happened is not null)) as event
     from current_ones
     cross join this_run
 

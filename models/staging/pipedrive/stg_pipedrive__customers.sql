@@ -12,7 +12,7 @@ select
     customer_number,
 
     name as company,
-    coalesce(email, list_filter(addresses, address -> address.primary)[1].value) as email,
+    coalesce(email, list_filter(addresses, lambda address: address.primary)[1].value) as email,
     status,
     country,
     owner_id as owner,

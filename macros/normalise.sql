@@ -1,4 +1,4 @@
-{# Text as it is compared. `normalise` names one of these in a pair's model. #}
+{# Text as it is compared: normalised(), by what a pair's model says under `normalise`. #}
 
 {# Unicode White_Space and the zero-width characters, by code point, because they cannot be seen. #}
 {% macro blank_characters() -%} [\x{9}-\x{D}\x{85}\p{Z}\x{180E}\x{200B}-\x{200F}\x{2060}\x{FEFF}] {%- endmacro %}
@@ -15,13 +15,12 @@
     end)
 {%- endmacro %}
 
-{% macro normalise_caseless(value) -%} lower({{ trimmed(value) }}) {%- endmacro %}
-{% macro normalise_identifier(value) -%} upper({{ trimmed(value) }}) {%- endmacro %}
+{% macro normalise_caseless(value) -%} {{ normalised(value, 'caseless') }} {%- endmacro %}
+{% macro normalise_identifier(value) -%} {{ normalised(value, 'identifier') }} {%- endmacro %}
 {# An address as its owner may write it elsewhere: caseless, without what follows a +. What has no @ is none. #}
 {% macro normalise_email(value) -%}
     nullif(regexp_replace(regexp_extract({{ normalise_caseless(value) }}, '^[^@+\s][^@\s]*@[^@\s]+$'), '[+][^@]*@', '@'), '')
 {%- endmacro %}
-{% macro normalise_exact(value) -%} {{ value }} {%- endmacro %}
 
 {# `untrimmed` for text that is known to need no trimming. #}
 {% macro normalised(value, normalise, untrimmed=false) -%}
@@ -29,7 +28,7 @@
     {%- if normalise == 'text' -%} {{ text }}
     {%- elif normalise == 'caseless' -%} lower({{ text }})
     {%- elif normalise == 'identifier' -%} upper({{ text }})
-    {%- elif normalise == 'exact' -%} {{ normalise_exact(value) }}
+    {%- elif normalise == 'exact' -%} {{ value }}
     {%- else -%} {{ exceptions.raise_compiler_error("normalise must be text, caseless, identifier or exact, not '" ~ normalise ~ "'") }}
     {%- endif -%}
 {%- endmacro %}

@@ -13,7 +13,6 @@ from pipelines.settings import ROOT
 CHARACTERS = [chr(point) for point in range(1, 0x10000) if not 0xD800 <= point <= 0xDFFF]
 PLACES = ["{0}", "{0}b", "a{0}", "{0}b{0}", "a{0}b", "é{0}", "{0}é", "aé{0}", "{0}éb", "aé{0}b", "~{0}", "{0}!"]
 
-
 TEXTS = ["a", "A", " a", "a ", "\ta", "a\t", "a\n", "a\r\n", "\u00a0a", "a\u200b", "a b", "é", "é ", "", " ", "\u00a0", None]
 FIELDS = [{"field": "name", "normalise": "text"}, {"field": "email", "normalise": "caseless"}, {"field": "code", "normalise": "exact"}]
 
